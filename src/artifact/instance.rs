@@ -1,0 +1,59 @@
+//! One issue to resolve. By construction it cannot carry gold patches, gold tests or hints.
+
+use serde::{Deserialize, Serialize};
+
+use crate::artifact::InstanceId;
+
+/// What a solver may know of an issue.
+///
+/// There is no field for a gold patch, a test patch, test lists or hints: those live in
+/// [`crate::dataset`], which no stage may import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Unique within a dataset.
+    pub id: InstanceId,
+    /// `owner/name`, or a path's last component for one's own repository.
+    pub repo: String,
+    /// Full commit id (40 hexadecimal digits) that patches apply to.
+    pub base_commit: String,
+    /// Title and body of the issue, line ends as given.
+    pub problem_statement: String,
+    /// Name of the container image whose `/testbed` holds the repository, if the dataset has one.
+    pub image: Option<String>,
+    /// How the repository's own tests are run, where that is known.
+    pub test_command: Option<TestCommand>,
+    /// Shell command that installs the repository into its environment, for images made from the
+    /// tree; absent when nothing needs installing.
+    pub install: Option<String>,
+}
+
+/// How to run test files of a repository and read the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestCommand {
+    /// Shell command; test files (or labels) are appended to it.
+    pub command: String,
+    /// How its output is read.
+    pub log_format: LogFormat,
+}
+
+/// Which log parser reads a test command's output (`crate::testlog`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// `pytest -rA`, plain rule (flask, xarray, pytest).
+    Pytest,
+    /// `pytest -rA` with shortened path options in ids (requests, pylint).
+    PytestOptions,
+    /// `pytest -rA`, second rule (astropy, scikit-learn, sphinx).
+    PytestV2,
+    /// matplotlib's variant of the plain rule.
+    Matplotlib,
+    /// seaborn's variant: failures and passes only.
+    Seaborn,
+    /// Django's runner at verbosity 2.
+    Django,
+    /// SymPy's `bin/test -C --verbose`.
+    Sympy,
+    /// `python -m unittest -v`.
+    Unittest,
+}

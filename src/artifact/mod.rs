@@ -1,0 +1,23 @@
+//! The nouns: plain serde data that stages hand to one another. No I/O, no async, no logic beyond
+//! construction and validation. These types, [`crate::event`] and the resolved configuration are
+//! the only things written in formats of our own; benchmark rows are converted at the edge.
+
+mod candidate;
+mod execution;
+mod id;
+mod instance;
+mod localization;
+mod prediction;
+mod ranking;
+mod reproduction;
+mod usage;
+
+pub use candidate::{Candidate, CandidateStatus};
+pub use execution::{Execution, Executions, Outcome, Subject, TestKind};
+pub use id::{CandidateId, InstanceId, InvalidId, TestId};
+pub use instance::{Instance, LogFormat, TestCommand};
+pub use localization::{Localization, RankedFile};
+pub use prediction::{Cause, InstanceOutcome, Prediction, Stage};
+pub use ranking::{RankedCandidate, Ranking};
+pub use reproduction::{BaseVerdict, ReproductionTest};
+pub use usage::Usage;

@@ -1,0 +1,1 @@
+//! Many instances side by side.

@@ -1,0 +1,1 @@
+//! Settings, their layers and their origin.

@@ -1,0 +1,1 @@
+//! Benchmark rows in: instances, and apart from them the gold data.

@@ -1,0 +1,1 @@
+//! One subject tested in one session.

@@ -1,0 +1,1 @@
+//! Images in the SWE-bench contract, made locally.

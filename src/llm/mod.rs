@@ -1,0 +1,172 @@
+//! The model, asked over HTTP or replayed from a journal.
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+
+use crate::artifact::{InstanceId, Usage};
+
+/// One role and its text.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// Plain text.
+    pub content: String,
+}
+
+/// What a request is for: the value of the header `x-agent-stage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Call {
+    /// Files for an issue.
+    Localize,
+    /// SEARCH/REPLACE edits.
+    Repair,
+    /// A reproduction script.
+    Reproduce,
+    /// Tests that the fix may legitimately change.
+    SelectRegression,
+}
+
+impl Call {
+    /// The header's text.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Localize => "localize",
+            Self::Repair => "repair",
+            Self::Reproduce => "reproduce",
+            Self::SelectRegression => "select-regression",
+        }
+    }
+}
+
+/// Samples wanted of one prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelRequest {
+    /// The instance, for attribution and for the journal.
+    pub instance: InstanceId,
+    /// What it is for.
+    pub call: Call,
+    /// The conversation.
+    pub messages: Vec<Message>,
+    /// Indices of the samples wanted, as numbered within `instance` and `call`.
+    pub samples: Range<u32>,
+    /// Sampling temperature; 0 is greedy.
+    pub temperature: f32,
+    /// Upper bound of the answer in tokens, thinking included.
+    pub max_tokens: u32,
+    /// Seed of the run; each sample's own seed is derived from it. None sends no seed.
+    pub seed: Option<u64>,
+    /// Texts that end an answer.
+    pub stop: Vec<String>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Completion {
+    /// Which sample it is.
+    pub sample: u32,
+    /// The final part of the answer, without thinking.
+    pub answer: Result<String, NoAnswer>,
+    /// Whether the token limit cut the answer.
+    pub truncated: bool,
+    /// Tokens spent on it; the prompt's tokens are counted with the first sample of a request.
+    pub usage: Usage,
+    /// Whether it came from the journal.
+    pub journaled: bool,
+}
+
+/// Why a reply holds no final answer. The sample is invalid; the run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// Null or blank content.
+    #[error("empty: the reply has no content")]
+    Empty,
+    /// The thinking never ended, or the solution never began.
+    #[error("no_solution: the reply ended while thinking")]
+    NoSolution,
+}
+
+/// Why a request failed for good.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The prompt does not fit the model; the caller shortens it.
+    #[error("the prompt is longer than the model's context ({detail})")]
+    ContextOverflow {
+        /// Context length in tokens, where the server names it.
+        limit: Option<u64>,
+        /// The server's words.
+        detail: String,
+    },
+    /// No connection, or it broke, on every attempt.
+    #[error("cannot reach the model at {url}")]
+    Unreachable {
+        /// Address asked.
+        url: String,
+        /// The last attempt's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server refused in a way that repeating does not mend, or kept refusing.
+    #[error("the model server at {url} answered {status}: {detail}")]
+    Refused {
+        /// Address asked.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// The server's words, shortened.
+        detail: String,
+    },
+    /// The answer was not a chat completion.
+    #[error("the model server at {url} did not answer with a chat completion: {detail}")]
+    Garbled {
+        /// Address asked.
+        url: String,
+        /// What was wrong, with the beginning of the body.
+        detail: String,
+    },
+    /// A replay has no such sample.
+    #[error("no recorded reply for {call} sample {sample} of {instance}")]
+    NotRecorded {
+        /// Instance asked for.
+        instance: InstanceId,
+        /// Kind of request.
+        call: &'static str,
+        /// Sample asked for.
+        sample: u32,
+    },
+    /// The limit on requests is reached.
+    #[error("the limit of {limit} model requests is reached")]
+    Budget {
+        /// The limit.
+        limit: u64,
+    },
+    /// The journal could not be read or written.
+    #[error("cannot use the response journal {path}")]
+    Journal {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The run is being stopped.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// A model that answers prompts.
+///
+/// Implementations: the HTTP client, and the journal that wraps it (or stands alone in replay).
+/// A caller may not assume that samples are answered in order of time, only that the result is
+/// in order of `request.samples`, one entry each.
+#[async_trait]
+pub trait ModelClient: Send + Sync {
+    /// Answers all samples of `request`.
+    async fn complete(&self, request: &ModelRequest) -> Vec<Result<Completion, ModelError>>;
+
+    /// The model's name as the server knows it; for predictions and records.
+    fn model(&self) -> &str;
+}

@@ -1,0 +1,1 @@
+//! One instance through the five stages.

@@ -1,0 +1,1 @@
+//! The repository at the base commit, straight from git's object database.

@@ -1,0 +1,1 @@
+//! Which files look like an issue, without a model.

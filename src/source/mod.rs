@@ -1,0 +1,1 @@
+//! What is in a Python file: outlines, symbols, spans.

@@ -1,0 +1,1 @@
+//! Test-runner output to a status for each test.

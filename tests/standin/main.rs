@@ -1,0 +1,2 @@
+//! Stand-in model server.
+fn main() {}
