@@ -4,16 +4,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 
-use crate::artifact::{InstanceId, Usage};
-
-/// One role and its text.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Message {
-    /// `system`, `user` or `assistant`.
-    pub role: String,
-    /// Plain text.
-    pub content: String,
-}
+use crate::artifact::{InstanceId, Message, Usage};
 
 /// What a request is for: the value of the header `x-agent-stage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
