@@ -1,1 +1,179 @@
-//! Many instances side by side.
+//! Many instances side by side: admission, cancellation, resume, and the predictions at the end.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::artifact::{Cause, Instance, InstanceId, InstanceOutcome, Prediction, Stage};
+use crate::event::EventKind;
+use crate::pipeline::{self, Inputs, Plan, Source};
+use crate::store::{RunDir, StoreError};
+use crate::tools::Tools;
+
+/// A run over instances.
+pub struct Batch {
+    /// Instances in the order in which predictions are written.
+    pub instances: Vec<Instance>,
+    /// What the stages do.
+    pub plan: Arc<Plan>,
+    /// Where repositories are found.
+    pub source: Source,
+    /// Where everything is saved.
+    pub run: RunDir,
+    /// Instances worked on at the same time.
+    pub jobs: NonZeroUsize,
+    /// The name under which predictions are written.
+    pub name: String,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Each instance's outcome.
+    pub outcomes: BTreeMap<InstanceId, InstanceOutcome>,
+}
+
+impl Summary {
+    /// Instances with a chosen candidate.
+    #[must_use]
+    pub fn solved(&self) -> usize {
+        self.count(|outcome| matches!(outcome, InstanceOutcome::Solved))
+    }
+
+    /// Instances whose samples gave nothing usable.
+    #[must_use]
+    pub fn no_candidate(&self) -> usize {
+        self.count(|outcome| matches!(outcome, InstanceOutcome::NoCandidate))
+    }
+
+    /// Instances that failed.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.count(|outcome| matches!(outcome, InstanceOutcome::Failed { .. }))
+    }
+
+    /// Instances that the next process takes up again.
+    #[must_use]
+    pub fn cancelled(&self) -> usize {
+        self.count(|outcome| matches!(outcome, InstanceOutcome::Cancelled))
+    }
+
+    fn count(&self, which: impl Fn(&InstanceOutcome) -> bool) -> usize {
+        self.outcomes.values().filter(|outcome| which(outcome)).count()
+    }
+}
+
+/// Solves all instances, `jobs` at a time. One instance's failure never ends the others.
+///
+/// Instances that an earlier process finished under the same settings are not worked on again.
+///
+/// # Errors
+/// [`StoreError`] when the run's own files cannot be written; instances keep what they have saved.
+pub async fn run(tools: &Tools, batch: &Batch) -> Result<Summary, StoreError> {
+    let mut summary = Summary::default();
+    let mut waiting = Vec::new();
+    for instance in &batch.instances {
+        let inputs =
+            Inputs::new(&batch.plan, instance, tools.model.model(), tools.sandbox.name());
+        let view = batch.run.view(&instance.id)?;
+        match view.outcome()? {
+            Some(outcome) if pipeline::is_finished(&view, &inputs) => {
+                summary.outcomes.insert(instance.id.clone(), outcome);
+            }
+            _ => waiting.push(instance.clone()),
+        }
+    }
+    tools.events.emit(EventKind::RunStarted {
+        instances: batch.instances.len(),
+        finished: summary.outcomes.len(),
+    });
+
+    let admission = Arc::new(Semaphore::new(batch.jobs.get()));
+    let mut tasks = JoinSet::new();
+    for instance in waiting {
+        let tools = Tools { events: tools.events.of(&instance.id), ..tools.clone() };
+        let (plan, source, run) =
+            (Arc::clone(&batch.plan), batch.source.clone(), batch.run.clone());
+        let (admission, name) = (Arc::clone(&admission), batch.name.clone());
+        tasks.spawn(async move {
+            let outcome = one(&tools, &plan, &source, &run, &admission, &instance, &name).await;
+            (instance.id, outcome)
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        // A panic is a bug of ours; the other instances go on, and the missing outcome shows.
+        if let Ok((id, outcome)) = ended {
+            summary.outcomes.insert(id, outcome);
+        }
+    }
+    for instance in &batch.instances {
+        summary.outcomes.entry(instance.id.clone()).or_insert_with(|| InstanceOutcome::Failed {
+            stage: Stage::Localize,
+            cause: Cause::Infra,
+            message: "internal error: the task ended by panic".into(),
+        });
+    }
+    batch.run.save_predictions(&predictions(batch)?)?;
+    tools.events.emit(EventKind::RunFinished {
+        solved: summary.solved(),
+        no_candidate: summary.no_candidate(),
+        failed: summary.failed(),
+        cancelled: summary.cancelled(),
+    });
+    Ok(summary)
+}
+
+async fn one(
+    tools: &Tools,
+    plan: &Plan,
+    source: &Source,
+    run: &RunDir,
+    admission: &Semaphore,
+    instance: &Instance,
+    name: &str,
+) -> InstanceOutcome {
+    let permit = tokio::select! {
+        biased;
+        () = tools.cancel.cancelled() => return InstanceOutcome::Cancelled,
+        permit = admission.acquire() => permit,
+    };
+    let Ok(_permit) = permit else { return InstanceOutcome::Cancelled };
+    let work = async {
+        let dir = run.instance(instance)?;
+        let outcome = pipeline::solve(tools, plan, source, instance, &dir).await;
+        if let Some(prediction) = pipeline::prediction(&dir, instance, name)? {
+            run.append_prediction(&prediction)?;
+        }
+        Ok::<_, StoreError>(outcome)
+    };
+    work.await.unwrap_or_else(|error| {
+        let outcome = InstanceOutcome::Failed {
+            stage: Stage::Localize,
+            cause: Cause::Infra,
+            message: error.to_string(),
+        };
+        tools.events.emit(EventKind::InstanceFinished { outcome: outcome.clone(), seconds: 0.0 });
+        outcome
+    })
+}
+
+/// Predictions of the run: those of this selection in its order, then those of other instances
+/// that earlier selections finished in the same directory.
+fn predictions(batch: &Batch) -> Result<Vec<Prediction>, StoreError> {
+    let mut rows = Vec::new();
+    for instance in &batch.instances {
+        let view = batch.run.view(&instance.id)?;
+        rows.extend(pipeline::prediction(&view, instance, &batch.name)?);
+    }
+    let mut others: BTreeMap<InstanceId, Prediction> = BTreeMap::new();
+    for row in batch.run.predictions()? {
+        if !batch.instances.iter().any(|instance| instance.id == row.instance_id) {
+            others.insert(row.instance_id.clone(), row);
+        }
+    }
+    rows.extend(others.into_values());
+    Ok(rows)
+}

@@ -22,6 +22,7 @@
 //! | [`patch`] | how does an answer become a diff, and when are two diffs the same change? |
 //! | [`source`] | what is in a Python file? |
 //! | [`testlog`] | which tests passed, says this log? |
+//! | [`context`] | which files is the model shown, within a token budget? |
 //! | [`prompt`] | what is the model asked? |
 //! | [`retrieval`] | which files look like this issue, without a model? |
 //! | [`llm`] | how is the model reached, and what did it answer before? |
@@ -55,6 +56,7 @@
 pub mod artifact;
 pub mod event;
 
+pub mod context;
 pub mod patch;
 pub mod prompt;
 pub mod retrieval;

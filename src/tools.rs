@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Events;
@@ -23,4 +23,23 @@ pub struct Tools {
     pub events: Events,
     /// Set when the run is being stopped.
     pub cancel: CancellationToken,
+}
+
+/// The run is being stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("cancelled")]
+pub struct Cancelled;
+
+impl Tools {
+    /// Waits for the right to run one session; released when the permit is dropped.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the run is being stopped.
+    pub async fn permit(&self) -> Result<OwnedSemaphorePermit, Cancelled> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Cancelled),
+            permit = Arc::clone(&self.sessions).acquire_owned() => permit.map_err(|_| Cancelled),
+        }
+    }
 }

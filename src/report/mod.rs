@@ -1,1 +1,34 @@
-//! Events made visible.
+//! Events made visible: on the terminal, as JSON lines, or again from a finished run.
+
+mod fan_out;
+mod jsonl;
+mod terminal;
+
+use std::io;
+
+use crate::event::Event;
+
+pub use fan_out::{Drained, drain, replay};
+pub use jsonl::JsonLines;
+pub use terminal::{Style, Terminal};
+
+/// A consumer of events. Implementations: the terminal and JSON lines.
+///
+/// A reporter that fails is dropped and the others go on; it must not assume that it sees every
+/// event, nor that a run ends with [`crate::event::EventKind::RunFinished`].
+pub trait Reporter: Send {
+    /// A name for messages, such as `terminal`.
+    fn name(&self) -> &'static str;
+
+    /// Takes one event.
+    ///
+    /// # Errors
+    /// When it can no longer be shown or written.
+    fn report(&mut self, event: &Event) -> io::Result<()>;
+
+    /// Called once after the last event.
+    ///
+    /// # Errors
+    /// As for [`Reporter::report`].
+    fn finish(&mut self) -> io::Result<()>;
+}

@@ -1,11 +1,16 @@
 //! The five verbs, in reading order. Siblings never import one another.
 
 use crate::artifact::Cause;
-use crate::llm::ModelError;
+use crate::llm::{Completion, ModelError};
 use crate::repo::RepoError;
 use crate::sandbox::SandboxError;
+use crate::tools::{Cancelled, Tools};
 
 pub mod localize;
+pub mod repair;
+pub mod reproduce;
+pub mod execute;
+pub mod rerank;
 
 /// Why a stage could not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -22,9 +27,18 @@ pub enum StageError {
     /// A finished part could not be saved; `record` callbacks return this.
     #[error("cannot save a finished part")]
     Record(#[source] std::io::Error),
+    /// A bug of ours: a task of the stage ended by panic.
+    #[error("internal error: {0}")]
+    Internal(String),
     /// The run is being stopped.
     #[error("cancelled")]
     Cancelled,
+}
+
+impl From<Cancelled> for StageError {
+    fn from(_: Cancelled) -> Self {
+        Self::Cancelled
+    }
 }
 
 impl StageError {
@@ -42,5 +56,41 @@ impl StageError {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled | Self::Model(ModelError::Cancelled))
+    }
+}
+
+/// The completions of a request. A sample that a replay does not hold is left out, with a notice:
+/// a recording may be shorter than the settings ask for.
+///
+/// # Errors
+/// The first failure, cancellation before all others: a stage that lacks samples because the
+/// endpoint failed is not finished, and what was answered lies in the journal.
+pub(crate) fn completions(
+    tools: &Tools,
+    replies: Vec<Result<Completion, ModelError>>,
+) -> Result<Vec<Completion>, StageError> {
+    let asked = replies.len();
+    let mut completions = Vec::with_capacity(asked);
+    let mut missing = None;
+    let mut failed: Option<ModelError> = None;
+    for reply in replies {
+        match reply {
+            Ok(completion) => completions.push(completion),
+            Err(error @ ModelError::NotRecorded { .. }) => missing = Some(error),
+            Err(ModelError::Cancelled) => return Err(StageError::Cancelled),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    match missing {
+        Some(error) if completions.is_empty() && asked > 0 => Err(error.into()),
+        Some(ModelError::NotRecorded { call, .. }) => {
+            let held = completions.len();
+            tools.events.notice(format!("the recording holds {held} of the {asked} {call} samples"));
+            Ok(completions)
+        }
+        _ => Ok(completions),
     }
 }

@@ -1,0 +1,341 @@
+//! Candidates and tests to executions: a matrix of (candidate class × test).
+//!
+//! One fresh session for each class of candidates; all tests run in it, regression tests first
+//! because scripts may leave files behind. A class whose evidence an earlier process has finished
+//! is not run again.
+
+mod regression;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
+
+use crate::artifact::{
+    Candidate, Execution, Executions, Instance, Localization, Outcome, ReproductionTest, Subject,
+    TestKind,
+};
+use crate::event::EventKind;
+use crate::harness::{self, ScriptVerdict};
+use crate::repo::Checkout;
+use crate::sandbox::{Environment, Limits, SandboxError, Session};
+use crate::stage::StageError;
+use crate::tools::Tools;
+
+pub use regression::{RegressionSet, RegressionTests};
+
+/// Settings of the stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecuteConfig {
+    /// Which of the repository's tests guard against regressions.
+    pub regression: RegressionTests,
+    /// Test files chosen at most with `regression = "related"`.
+    pub regression_files: usize,
+    /// Seconds that the regression tests may take together, each time they run.
+    pub regression_timeout: u64,
+    /// Times that regression tests run on the base commit; a test counts only if it passes each time.
+    pub base_runs: u32,
+    /// Seconds that one reproduction script may run.
+    pub timeout: u64,
+}
+
+/// Called with the rows of a subject as soon as they are final.
+pub type Record<'a> = &'a (dyn Fn(&[Execution]) -> std::io::Result<()> + Send + Sync);
+
+/// What the stage works on.
+pub struct Inputs<'a> {
+    /// The issue.
+    pub instance: &'a Instance,
+    /// The files it is about.
+    pub at: &'a Localization,
+    /// The repository.
+    pub checkout: &'a Arc<Checkout>,
+    /// All candidates.
+    pub candidates: &'a [Candidate],
+    /// The tests that judge, see `reproduce::judges`.
+    pub tests: &'a [&'a ReproductionTest],
+    /// Where they run.
+    pub environment: &'a Environment,
+    /// Limits of a session.
+    pub limits: &'a Limits,
+    /// Rows that an earlier process has finished.
+    pub done: &'a [Execution],
+}
+
+/// Runs every test on the base commit (regression tests) and on one candidate of each class.
+///
+/// # Errors
+/// [`StageError`] when no sandbox can be had. A patch or test that cannot be run is an
+/// [`Outcome`], not an error.
+pub async fn execute(
+    tools: &Tools,
+    config: &ExecuteConfig,
+    inputs: &Inputs<'_>,
+    record: Record<'_>,
+) -> Result<Executions, StageError> {
+    let mut rows: Executions = inputs.done.to_vec();
+    let representatives = representatives(inputs.candidates);
+    if representatives.is_empty() {
+        return Ok(rows);
+    }
+    for test in inputs.tests {
+        let row = crate::artifact::Execution {
+            subject: Subject::Base,
+            test: test.id.to_string(),
+            kind: TestKind::Reproduction,
+            outcome: Outcome::Fail,
+            seconds: 0.0,
+        };
+        if !has(&rows, Subject::Base, TestKind::Reproduction, &row.test) {
+            record(std::slice::from_ref(&row)).map_err(StageError::Record)?;
+            rows.push(row);
+        }
+    }
+    let regression = regression::on_base(tools, config, inputs, &mut rows, record).await?;
+
+    let work = representatives
+        .into_iter()
+        .map(|candidate| (candidate, Plan::new(candidate, inputs.tests, &regression, &rows)))
+        .filter(|(_, plan)| !plan.is_empty())
+        .collect::<Vec<_>>();
+    let regression = &regression;
+    let mut results = stream::iter(work)
+        .map(|(candidate, plan)| run_candidate(tools, config, inputs, candidate, plan, regression, record))
+        .buffer_unordered(PARALLEL_CANDIDATES);
+    let mut finished = Vec::new();
+    while let Some(result) = results.next().await {
+        finished.extend(result?);
+    }
+    drop(results);
+    rows.extend(finished);
+    rows.sort_by(|a, b| (a.subject, a.kind, &a.test).cmp(&(b.subject, b.kind, &b.test)));
+    Ok(rows)
+}
+
+/// The session semaphore bounds what really runs; this bounds only how many wait for it.
+const PARALLEL_CANDIDATES: usize = 64;
+
+/// The first candidate of each class.
+fn representatives(candidates: &[Candidate]) -> Vec<&Candidate> {
+    let mut ordered: Vec<&Candidate> = candidates.iter().filter(|c| c.is_ok()).collect();
+    ordered.sort_by_key(|candidate| candidate.sample);
+    let mut seen = HashSet::new();
+    ordered.retain(|candidate| {
+        seen.insert(if candidate.class.is_empty() { &candidate.patch } else { &candidate.class })
+    });
+    ordered
+}
+
+fn has(rows: &[Execution], subject: Subject, kind: TestKind, test: &str) -> bool {
+    rows.iter().any(|row| row.subject == subject && row.kind == kind && row.test == test)
+}
+
+/// What is still to run on one candidate.
+struct Plan<'a> {
+    scripts: Vec<&'a ReproductionTest>,
+    regression: bool,
+}
+
+impl<'a> Plan<'a> {
+    fn new(
+        candidate: &Candidate,
+        tests: &[&'a ReproductionTest],
+        regression: &RegressionSet,
+        rows: &[Execution],
+    ) -> Self {
+        let subject = Subject::Candidate(candidate.id);
+        let done: HashSet<(TestKind, &str)> = rows
+            .iter()
+            .filter(|row| row.subject == subject)
+            .map(|row| (row.kind, row.test.as_str()))
+            .collect();
+        let scripts = tests
+            .iter()
+            .copied()
+            .filter(|test| !done.contains(&(TestKind::Reproduction, test.id.to_string().as_str())))
+            .collect();
+        let missing = |test: &String| !done.contains(&(TestKind::Regression, test.as_str()));
+        Self { scripts, regression: regression.passing.iter().any(missing) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.scripts.is_empty() && !self.regression
+    }
+}
+
+async fn run_candidate(
+    tools: &Tools,
+    config: &ExecuteConfig,
+    inputs: &Inputs<'_>,
+    candidate: &Candidate,
+    plan: Plan<'_>,
+    regression: &RegressionSet,
+    record: Record<'_>,
+) -> Result<Executions, StageError> {
+    let _permit = tools.permit().await?;
+    let mut rows = Executions::new();
+    let mut save = |tools: &Tools, new: Vec<Execution>| -> Result<(), StageError> {
+        record(&new).map_err(StageError::Record)?;
+        for row in &new {
+            tools.events.emit(executed(row));
+        }
+        rows.extend(new);
+        Ok(())
+    };
+    let work = async {
+        let mut lab = Lab { tools, inputs, candidate, session: None };
+        if plan.regression {
+            let new = lab.regression(config, regression).await?;
+            save(tools, new)?;
+        }
+        for test in &plan.scripts {
+            let row = lab.script(test, Duration::from_secs(config.timeout)).await?;
+            save(tools, vec![row])?;
+        }
+        lab.close().await;
+        Ok::<_, StageError>(())
+    };
+    tokio::select! {
+        done = work => done?,
+        () = tools.cancel.cancelled() => return Err(StageError::Cancelled),
+    }
+    Ok(rows)
+}
+
+/// One candidate's session, started when needed and anew after a test has spent it.
+struct Lab<'a> {
+    tools: &'a Tools,
+    inputs: &'a Inputs<'a>,
+    candidate: &'a Candidate,
+    session: Option<Box<dyn Session>>,
+}
+
+/// Applying a patch is fast; a minute means that the sandbox is stuck.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Lab<'_> {
+    /// A session with the patch applied, or what git said when it does not apply.
+    async fn ready(&mut self) -> Result<Result<&dyn Session, String>, SandboxError> {
+        if self.session.is_none() {
+            let session =
+                self.tools.sandbox.start(self.inputs.environment, self.inputs.limits).await?;
+            let applied =
+                harness::apply_patch(&*session, &self.candidate.patch, APPLY_TIMEOUT).await?;
+            if let Err(message) = applied {
+                session.close().await;
+                return Ok(Err(message));
+            }
+            self.session = Some(session);
+        }
+        Ok(Ok(&**self.session.as_ref().expect("set above")))
+    }
+
+    async fn close(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.close().await;
+        }
+    }
+
+    fn row(&self, test: &str, kind: TestKind, outcome: Outcome, seconds: f64) -> Execution {
+        let subject = Subject::Candidate(self.candidate.id);
+        Execution { subject, test: test.to_owned(), kind, outcome, seconds }
+    }
+
+    async fn regression(
+        &mut self,
+        config: &ExecuteConfig,
+        set: &RegressionSet,
+    ) -> Result<Vec<Execution>, StageError> {
+        let timeout = Duration::from_secs(config.regression_timeout);
+        let kind = TestKind::Regression;
+        let session = match self.ready().await? {
+            Ok(session) => session,
+            Err(message) => {
+                self.not_applied(&message);
+                return Ok(set
+                    .passing
+                    .iter()
+                    .map(|test| self.row(test, kind, Outcome::NotRun, 0.0))
+                    .collect());
+            }
+        };
+        let command = set.command.as_ref().expect("a set with passing tests has a command");
+        let run = harness::run_suite(session, command, &set.directives, timeout).await?;
+        let outcomes = regression::outcomes(&set.passing, &run);
+        if !matches!(run.status, crate::sandbox::ExecStatus::Exited(_)) {
+            self.close().await;
+        }
+        let each = run.duration.as_secs_f64() / set.passing.len().max(1) as f64;
+        Ok(outcomes.into_iter().map(|(test, outcome)| self.row(&test, kind, outcome, each)).collect())
+    }
+
+    async fn script(
+        &mut self,
+        test: &ReproductionTest,
+        timeout: Duration,
+    ) -> Result<Execution, StageError> {
+        let name = test.id.to_string();
+        let kind = TestKind::Reproduction;
+        let session = match self.ready().await? {
+            Ok(session) => session,
+            Err(message) => {
+                self.not_applied(&message);
+                return Ok(self.row(&name, kind, Outcome::NotRun, 0.0));
+            }
+        };
+        let run = harness::run_script(session, &name, &test.source, timeout).await?;
+        let outcome = match run.verdict {
+            ScriptVerdict::Resolved => Outcome::Pass,
+            ScriptVerdict::Reproduced => Outcome::Fail,
+            ScriptVerdict::Other => Outcome::Error,
+            ScriptVerdict::Timeout => {
+                self.close().await;
+                Outcome::Timeout
+            }
+        };
+        Ok(self.row(&name, kind, outcome, run.duration.as_secs_f64()))
+    }
+
+    fn not_applied(&self, message: &str) {
+        self.tools.events.notice(format!(
+            "{} does not apply to the sandbox's tree and counts as not run: {message}",
+            self.candidate.id
+        ));
+    }
+}
+
+fn executed(row: &Execution) -> EventKind {
+    EventKind::Executed {
+        candidate: row.subject,
+        test: row.test.clone(),
+        kind: row.kind,
+        outcome: row.outcome,
+        seconds: row.seconds,
+    }
+}
+
+/// How many rows there are of each outcome, for one line to people.
+#[must_use]
+pub fn summary(rows: &[Execution]) -> String {
+    let subjects: BTreeSet<Subject> =
+        rows.iter().map(|row| row.subject).filter(|s| *s != Subject::Base).collect();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.subject != Subject::Base) {
+        let name = match row.outcome {
+            Outcome::Pass => "passed",
+            Outcome::Fail | Outcome::Error => "failed",
+            Outcome::Timeout => "timed out",
+            Outcome::NotRun => "not run",
+        };
+        *counts.entry(name).or_default() += 1;
+    }
+    let counts = counts.iter().map(|(name, n)| format!("{n} {name}")).collect::<Vec<_>>();
+    match (subjects.len(), counts.is_empty()) {
+        (0, _) => "nothing to run".to_owned(),
+        (n, true) => format!("{n} changes, no tests"),
+        (n, false) => format!("{n} different changes: {}", counts.join(", ")),
+    }
+}

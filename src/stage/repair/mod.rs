@@ -1,0 +1,178 @@
+//! Instance and localization to candidates: one for each sample, valid or not.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::artifact::{Candidate, CandidateId, CandidateStatus, Instance, Localization};
+use crate::context::{self, Context, ContextFile};
+use crate::llm::{Call, Completion, ModelError, ModelRequest, TokenCounter};
+use crate::patch::{self, ApplyOptions, BaseTree, ClassKind};
+use crate::prompt::{PromptName, Prompts};
+use crate::repo::Checkout;
+use crate::stage::StageError;
+use crate::tools::Tools;
+
+mod base;
+
+use base::Base;
+
+/// Settings of the stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RepairConfig {
+    /// Samples drawn, each one candidate.
+    pub samples: u32,
+    /// Sampling temperature.
+    pub temperature: f32,
+    /// Upper bound of an answer in tokens, thinking included.
+    pub max_tokens: u32,
+    /// Files shown at most.
+    pub max_files: usize,
+    /// Tokens that the files shown may take together; issue and instructions come on top.
+    pub context_tokens: usize,
+    /// Whether an edit whose SEARCH text occurs several times changes all occurrences (SWE-RL's
+    /// appliers do) instead of being rejected as ambiguous.
+    pub replace_all: bool,
+    /// Python version that new files must parse under, such as `3.9`; empty for the newest.
+    pub python: String,
+}
+
+/// What the stage works on.
+pub struct Inputs<'a> {
+    /// The issue.
+    pub instance: &'a Instance,
+    /// The files it is about.
+    pub at: &'a Localization,
+    /// The repository.
+    pub checkout: &'a Arc<Checkout>,
+}
+
+/// Draws and applies the samples.
+///
+/// # Errors
+/// [`StageError`] when the model cannot be asked or the repository not be read. A sample without a
+/// usable edit is a candidate with status `invalid`, not an error.
+pub async fn repair(
+    tools: &Tools,
+    config: &RepairConfig,
+    prompts: &Prompts,
+    tokens: &TokenCounter,
+    seed: Option<u64>,
+    inputs: &Inputs<'_>,
+) -> Result<Vec<Candidate>, StageError> {
+    let instance = inputs.instance;
+    let base = Arc::new(Base::new(Arc::clone(inputs.checkout)));
+    let files = readable_files(inputs.at, &base, config.max_files);
+    let count = |text: &str| tokens.count(text);
+    let mut budget = config.context_tokens;
+    loop {
+        let context =
+            context::select(&files, &instance.problem_statement, config.max_files, budget, &count);
+        report_context(tools, &context);
+        let request = ModelRequest {
+            instance: instance.id.clone(),
+            call: Call::Repair,
+            messages: prompts.render(
+                PromptName::RepairEdit,
+                &[("issue", &instance.problem_statement), ("files", &context.text)],
+            ),
+            samples: 0..config.samples,
+            temperature: config.temperature,
+            max_tokens: config.max_tokens,
+            seed,
+            stop: Vec::new(),
+        };
+        let replies = tools.model.complete(&request).await;
+        if let Some(Err(ModelError::ContextOverflow { detail, .. })) =
+            replies.iter().find(|reply| matches!(reply, Err(ModelError::ContextOverflow { .. })))
+        {
+            if budget / 2 < MIN_CONTEXT_TOKENS {
+                return Err(ModelError::ContextOverflow { limit: None, detail: detail.clone() }.into());
+            }
+            budget /= 2;
+            tools.events.notice(format!(
+                "the repair prompt does not fit the model ({detail}); trying again with {budget} tokens of files"
+            ));
+            continue;
+        }
+        let completions = crate::stage::completions(tools, replies)?;
+        let (config, shown) = (config.clone(), context.shown);
+        return tokio::task::spawn_blocking(move || {
+            completions.iter().map(|reply| candidate(reply, &shown, &base, &config)).collect()
+        })
+        .await
+        .map_err(|source| StageError::Internal(source.to_string()));
+    }
+}
+
+/// Below this many tokens of files a repair prompt is not worth sending.
+const MIN_CONTEXT_TOKENS: usize = 500;
+
+/// The ranked files that exist and are text, in order. Twice as many as may be shown are looked
+/// at, so that a file too large to fit does not leave its place empty.
+fn readable_files(at: &Localization, base: &Base, max_files: usize) -> Vec<ContextFile> {
+    at.ranked
+        .iter()
+        .filter_map(|ranked| {
+            let content = base.read(&ranked.path)?.content;
+            let text = String::from_utf8_lossy(&content).into_owned();
+            (!text.contains('\0')).then(|| ContextFile { path: ranked.path.clone(), text })
+        })
+        .take(max_files * 2)
+        .collect()
+}
+
+fn report_context(tools: &Tools, context: &Context) {
+    if context.shown.is_empty() {
+        tools.events.notice("no readable file was localized; the model sees the issue alone");
+    }
+    if !context.elided.is_empty() {
+        tools.events.notice(format!(
+            "{} exceeds the context budget; only the parts that share names with the issue are shown",
+            context.elided.join(", ")
+        ));
+    }
+}
+
+fn candidate(
+    reply: &Completion,
+    shown: &[String],
+    base: &Base,
+    config: &RepairConfig,
+) -> Candidate {
+    let sample = reply.sample;
+    let answer = match &reply.answer {
+        Ok(answer) => answer,
+        Err(why) => return Candidate::invalid(sample, why.to_string()),
+    };
+    let options = ApplyOptions { replace_all: config.replace_all, ..ApplyOptions::default() };
+    let applied = match patch::apply_answer(answer, shown, base, &options) {
+        Ok(applied) => applied,
+        Err(rejection) => {
+            let cut = if reply.truncated { " (the token limit cut the answer)" } else { "" };
+            return Candidate::invalid(sample, format!("{rejection}{cut}"));
+        }
+    };
+    if let Err(rejection) = patch::check_syntax(&applied.changes, python_version(&config.python)) {
+        return Candidate::invalid(sample, rejection.to_string());
+    }
+    let class = patch::classify(&applied.changes);
+    Candidate {
+        id: CandidateId(sample),
+        sample,
+        status: CandidateStatus::Ok,
+        reason: String::new(),
+        files: applied.changes.iter().map(|change| change.path.clone()).collect(),
+        patch: patch::diff(&applied.changes),
+        class: class.digest,
+        rules: applied.rules,
+        substantive: class.kind == ClassKind::Substantive,
+    }
+}
+
+/// `3.9` as a pair; nothing for an empty or unreadable text (the configuration checks it).
+fn python_version(text: &str) -> Option<(u8, u8)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}

@@ -1,0 +1,121 @@
+//! The directory of a run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::artifact::{Instance, InstanceId, Prediction};
+use crate::store::files::{append, lines, make_dir, read_json, read_rows, replace, replace_json};
+use crate::store::{InstanceDir, StoreError};
+
+/// `run.json`: what was run, so that the numbers can be had again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Version of this file's format.
+    pub schema: u32,
+    /// Version of `agent`.
+    pub version: String,
+    /// Where the instances came from: a name or a path.
+    pub dataset: String,
+    /// SHA-256 of the dataset's bytes; empty for an issue of one's own.
+    pub dataset_digest: String,
+    /// Model name as the endpoint knows it.
+    pub model: String,
+    /// Sandbox that was taken, and why.
+    pub sandbox: String,
+    /// SHA-256 of each prompt's text.
+    pub prompts: BTreeMap<String, String>,
+    /// Instances selected, in order.
+    pub instances: Vec<InstanceId>,
+    /// Every setting with its value and the layer it came from; secrets are left out.
+    pub settings: serde_json::Value,
+}
+
+/// A run directory.
+#[derive(Debug, Clone)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Makes the directory if needed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be made.
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        make_dir(path)?;
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where events are appended.
+    #[must_use]
+    pub fn events_path(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    /// `run.json`, if the directory holds a run.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn record(&self) -> Result<Option<RunRecord>, StoreError> {
+        read_json(&self.path.join("run.json"))
+    }
+
+    /// Saves `run.json`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub fn save_record(&self, record: &RunRecord) -> Result<(), StoreError> {
+        replace_json(&self.path.join("run.json"), record)
+    }
+
+    /// Opens an instance's directory for work.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Locked`] when another process works on it.
+    pub fn instance(&self, instance: &Instance) -> Result<InstanceDir, StoreError> {
+        InstanceDir::open(&self.path, instance)
+    }
+
+    /// Opens an instance's directory to look at it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn view(&self, id: &InstanceId) -> Result<InstanceDir, StoreError> {
+        InstanceDir::view(&self.path, id)
+    }
+
+    /// Appends a finished instance's prediction, for those who watch the file.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub fn append_prediction(&self, prediction: &Prediction) -> Result<(), StoreError> {
+        append(&self.path.join("predictions.jsonl"), std::slice::from_ref(prediction))
+    }
+
+    /// `predictions.jsonl` as it stands; the last row of an instance counts.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub fn predictions(&self) -> Result<Vec<Prediction>, StoreError> {
+        read_rows(&self.path.join("predictions.jsonl"))
+    }
+
+    /// Writes `predictions.jsonl` and `predictions.json` in the given order, so that two runs with
+    /// the same results have the same bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be written.
+    pub fn save_predictions(&self, predictions: &[Prediction]) -> Result<(), StoreError> {
+        let path = self.path.join("predictions.jsonl");
+        replace(&path, &lines(&path, predictions)?)?;
+        replace_json(&self.path.join("predictions.json"), &predictions)
+    }
+}
