@@ -1,8 +1,23 @@
 //! The model, asked over HTTP or replayed from a journal.
 
+mod answer;
+mod http;
+mod journal;
+mod reply;
+mod secret;
+mod tokens;
+
 use std::ops::Range;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc::UnboundedSender;
+
+pub use answer::final_part;
+pub use http::{HttpClient, HttpConfig, sample_seed};
+pub use journal::{Journaled, Replay};
+pub use reply::Reply;
+pub use secret::Secret;
+pub use tokens::{TokenCounter, TokenizerError};
 
 use crate::artifact::{InstanceId, Message, Usage};
 
@@ -83,6 +98,12 @@ pub enum NoAnswer {
 /// Why a request failed for good.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// The client cannot be set up with these settings; nothing was asked of a model.
+    #[error("the model client cannot be set up: {detail}")]
+    Config {
+        /// What is wrong, and the way out.
+        detail: String,
+    },
     /// The prompt does not fit the model; the caller shortens it.
     #[error("the prompt is longer than the model's context ({detail})")]
     ContextOverflow {
@@ -160,4 +181,18 @@ pub trait ModelClient: Send + Sync {
 
     /// The model's name as the server knows it; for predictions and records.
     fn model(&self) -> &str;
+
+    /// As [`ModelClient::complete`], but sends each sample's raw reply as soon as it arrives, in
+    /// any order, so that a journal keeps what is finished when the process is killed.
+    ///
+    /// The default serves clients without raw replies: it asks `complete` and sends at the end.
+    async fn stream(&self, request: &ModelRequest, arrived: UnboundedSender<Arrival>) {
+        for (sample, answer) in request.samples.clone().zip(self.complete(request).await) {
+            // A receiver that went away no longer wants the answers.
+            let _ = arrived.send((sample, answer.map(Reply::from)));
+        }
+    }
 }
+
+/// A sample's index and its raw reply.
+pub type Arrival = (u32, Result<Reply, ModelError>);

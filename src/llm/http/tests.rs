@@ -1,0 +1,1 @@
+//! The client against real HTTP servers on port 0.

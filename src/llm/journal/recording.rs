@@ -1,0 +1,251 @@
+//! A client that asks its inner one only for what the journal lacks, and writes down each answer
+//! before it hands it on.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use crate::artifact::InstanceId;
+use crate::event::{EventKind, Events};
+use crate::llm::journal::file::{Journal, Record};
+use crate::llm::journal::line::{prompt_digest, request_key};
+use crate::llm::{Arrival, Completion, ModelClient, ModelError, ModelRequest, Reply};
+
+/// A model whose answers are kept under `DIR/<instance>/journal.jsonl`.
+///
+/// The key of an answer is a digest over model, messages, temperature, `max_tokens`, stop texts,
+/// seed of the run and sample; vendor knobs in the body are not part of it, so a run directory
+/// belongs to one configuration. Errors are not kept. A request that another one is already asking
+/// waits for that answer; a process killed in the middle loses only what was still under way.
+pub struct Journaled {
+    inner: Arc<dyn ModelClient>,
+    dir: PathBuf,
+    events: Events,
+    journals: Mutex<HashMap<InstanceId, Arc<Mutex<Journal>>>>,
+    asking: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
+}
+
+/// What belongs to one request while it is answered.
+struct Task<'a> {
+    request: &'a ModelRequest,
+    events: Events,
+    journal: Arc<Mutex<Journal>>,
+    prompt: String,
+    model: &'a str,
+}
+
+impl Journaled {
+    /// Records what `inner` answers in `dir`, and answers what is there from there.
+    #[must_use]
+    pub fn recording(inner: Arc<dyn ModelClient>, dir: &Path, events: Events) -> Self {
+        let (journals, asking) = (Mutex::default(), Mutex::default());
+        Self { inner, dir: dir.to_owned(), events, journals, asking }
+    }
+
+    fn journal(&self, instance: &InstanceId) -> Arc<Mutex<Journal>> {
+        let mut journals = self.journals.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = || {
+            let path = self.dir.join(instance.as_str()).join("journal.jsonl");
+            Arc::new(Mutex::new(Journal::file(path, self.events.of(instance))))
+        };
+        journals.entry(instance.clone()).or_insert_with(open).clone()
+    }
+
+    /// Waits until nobody else asks for `key`. Dropping the guard lets the next one ask.
+    async fn alone(&self, key: &str) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            asking.retain(|_, lock| Arc::strong_count(lock) > 1);
+            asking.entry(key.to_owned()).or_default().clone()
+        };
+        lock.lock_owned().await
+    }
+
+    /// Sends what the journal holds of `samples`; gives back the rest, in order.
+    async fn known(
+        &self,
+        task: &Task<'_>,
+        samples: Vec<u32>,
+        arrived: &UnboundedSender<(Arrival, bool)>,
+    ) -> Vec<u32> {
+        let keys: Vec<_> = samples.iter().map(|&sample| (sample, task.key(sample))).collect();
+        let found = task
+            .with_journal(move |journal| {
+                journal.refresh()?;
+                let find = |(sample, key): (u32, String)| Ok((sample, journal.by_key(&key)?));
+                keys.into_iter().map(find).collect::<io::Result<Vec<_>>>()
+            })
+            .await;
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                let path = || task.path();
+                for sample in samples {
+                    let source = io::Error::new(error.kind(), error.to_string());
+                    let error = ModelError::Journal { path: path(), source };
+                    let _ = arrived.send(((sample, Err(error)), false));
+                }
+                return Vec::new();
+            }
+        };
+        let mut missing = Vec::new();
+        for (sample, reply) in found {
+            let Some(reply) = reply else {
+                missing.push(sample);
+                continue;
+            };
+            task.events.emit(replied_from_journal(task.request, sample, &reply));
+            let _ = arrived.send(((sample, Ok(reply)), true));
+        }
+        missing
+    }
+
+    /// Asks for `missing`, whose guards are held, and keeps each answer when it arrives.
+    async fn ask(
+        &self,
+        task: &Task<'_>,
+        missing: &[u32],
+        mut guards: BTreeMap<u32, OwnedMutexGuard<()>>,
+        arrived: &UnboundedSender<(Arrival, bool)>,
+    ) {
+        let (sender, mut receiver) = mpsc::unbounded_channel::<Arrival>();
+        let requests: Vec<_> = ranges(missing)
+            .into_iter()
+            .map(|samples| ModelRequest { samples, ..task.request.clone() })
+            .collect();
+        let asked = requests.iter().map(|request| self.inner.stream(request, sender.clone()));
+        let asked = join_all(asked);
+        drop(sender);
+        let kept = async {
+            while let Some((sample, answer)) = receiver.recv().await {
+                let answer = match answer {
+                    Ok(reply) => task.keep(sample, reply).await,
+                    Err(error) => Err(error),
+                };
+                let _ = arrived.send(((sample, answer), false));
+                guards.remove(&sample);
+            }
+        };
+        tokio::join!(asked, kept);
+    }
+
+    /// Answers everything, in any order; true stands for an answer from the journal.
+    async fn answer(&self, request: &ModelRequest, arrived: UnboundedSender<(Arrival, bool)>) {
+        let task = Task {
+            request,
+            events: self.events.of(&request.instance),
+            journal: self.journal(&request.instance),
+            prompt: prompt_digest(&request.messages),
+            model: self.inner.model(),
+        };
+        let missing = self.known(&task, request.samples.clone().collect(), &arrived).await;
+        if missing.is_empty() {
+            return;
+        }
+        // Everybody takes locks in the same order, so that no two wait for one another.
+        let keys: BTreeMap<_, _> =
+            missing.iter().map(|&sample| (task.key(sample), sample)).collect();
+        let mut guards = BTreeMap::new();
+        for (key, sample) in keys {
+            guards.insert(sample, self.alone(&key).await);
+        }
+        // Another one may have asked meanwhile.
+        let missing = self.known(&task, missing, &arrived).await;
+        guards.retain(|sample, _| missing.contains(sample));
+        self.ask(&task, &missing, guards, &arrived).await;
+    }
+}
+
+#[async_trait]
+impl ModelClient for Journaled {
+    async fn complete(&self, request: &ModelRequest) -> Vec<Result<Completion, ModelError>> {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        self.answer(request, sender).await;
+        let mut answers = BTreeMap::new();
+        while let Ok(((sample, reply), journaled)) = receiver.try_recv() {
+            answers.insert(sample, reply.map(|reply| reply.completion(sample, journaled)));
+        }
+        answers.into_values().collect()
+    }
+
+    fn model(&self) -> &str {
+        self.inner.model()
+    }
+
+    async fn stream(&self, request: &ModelRequest, arrived: UnboundedSender<Arrival>) {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let forward = async {
+            while let Some((arrival, _)) = receiver.recv().await {
+                let _ = arrived.send(arrival);
+            }
+        };
+        tokio::join!(self.answer(request, sender), forward);
+    }
+}
+
+impl Task<'_> {
+    fn key(&self, sample: u32) -> String {
+        request_key(self.model, &self.prompt, self.request, sample)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).path()
+    }
+
+    /// Writes `reply` down. It runs to its end even if the caller is dropped meanwhile.
+    async fn keep(&self, sample: u32, reply: Reply) -> Result<Reply, ModelError> {
+        let (key, prompt, call) = (self.key(sample), self.prompt.clone(), self.request.call);
+        let messages = self.request.messages.clone();
+        let kept = self.with_journal(move |journal| {
+            let messages = messages.as_slice();
+            journal.append(Record { key, prompt, messages, call, sample, reply: &reply })?;
+            Ok(reply)
+        });
+        kept.await.map_err(|source| ModelError::Journal { path: self.path(), source })
+    }
+
+    async fn with_journal<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Journal) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let journal = self.journal.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            work(&mut journal.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        done.await.map_err(io::Error::other)?
+    }
+}
+
+/// The event of an answer that cost nothing.
+pub(super) fn replied_from_journal(
+    request: &ModelRequest,
+    sample: u32,
+    reply: &Reply,
+) -> EventKind {
+    EventKind::ModelReplied {
+        call: request.call.name().to_owned(),
+        sample,
+        usage: reply.usage,
+        journaled: true,
+        seconds: 0.0,
+    }
+}
+
+/// `samples`, which ascend, as runs without gaps.
+fn ranges(samples: &[u32]) -> Vec<Range<u32>> {
+    let mut ranges: Vec<Range<u32>> = Vec::new();
+    for &sample in samples {
+        match ranges.last_mut() {
+            Some(last) if last.end == sample => last.end += 1,
+            _ => ranges.push(sample..sample + 1),
+        }
+    }
+    ranges
+}
