@@ -1,1 +1,32 @@
 //! SEARCH/REPLACE answers, diffs in git's format, and when two of them are the same change.
+//!
+//! Pure and synchronous. An answer goes through [`apply_answer`] (parse, match, splice: all edits or
+//! none), its changes through [`check_syntax`], [`diff`] and [`classify`]. [`apply_diff`] takes the
+//! other way in, for candidates that another system made.
+
+mod answer;
+mod apply;
+mod apply_diff;
+mod binary;
+mod change;
+mod class;
+mod diff;
+mod lines;
+mod matching;
+mod parse_diff;
+mod paths;
+mod python;
+mod quote;
+mod rejection;
+mod script;
+mod splice;
+mod syntax;
+
+pub use apply::{Applied, ApplyOptions, apply_answer};
+pub use apply_diff::apply_diff;
+pub use change::{BaseTree, FileChange, FileMode, FileState};
+pub use class::{Class, ClassKind, classify, script_class};
+pub use diff::diff;
+pub use rejection::{ReasonCode, Rejection};
+pub use script::extract_script;
+pub use syntax::check_syntax;
