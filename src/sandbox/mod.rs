@@ -1,5 +1,9 @@
 //! Where code that a model wrote runs: Docker containers, or a throw-away copy on this machine.
 
+mod capture;
+pub mod docker;
+mod script;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

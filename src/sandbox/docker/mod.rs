@@ -1,0 +1,12 @@
+//! Containers: the engine's client, and the sandbox on top of it.
+
+mod container;
+mod contract;
+mod engine;
+mod exec;
+mod owner;
+
+pub use container::{Container, ContainerSpec};
+pub use contract::{CONDA_ACTIVATE, CONTRACT};
+pub use engine::{Engine, ImageInfo};
+pub use exec::{ExecSpec, OnOutput};
