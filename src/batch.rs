@@ -114,6 +114,7 @@ pub async fn run(tools: &Tools, batch: &Batch) -> Result<Summary, StoreError> {
             stage: Stage::Localize,
             cause: Cause::Infra,
             message: "internal error: the task ended by panic".into(),
+            hint: String::new(),
         });
     }
     batch.run.save_predictions(&predictions(batch)?)?;
@@ -154,6 +155,7 @@ async fn one(
             stage: Stage::Localize,
             cause: Cause::Infra,
             message: error.to_string(),
+            hint: String::new(),
         };
         tools.events.emit(EventKind::InstanceFinished { outcome: outcome.clone(), seconds: 0.0 });
         outcome

@@ -181,6 +181,10 @@ pub async fn solve(
                 _ => Cause::Infra,
             },
             message: chain(&error),
+            hint: match &error {
+                PipelineError::Stage(error) => error.hint().to_owned(),
+                _ => String::new(),
+            },
         },
     };
     if let Err(error) = dir.save_outcome(&outcome) {

@@ -31,8 +31,11 @@ pub enum InstanceOutcome {
         stage: Stage,
         /// Whose fault it was.
         cause: Cause,
-        /// For people.
+        /// For people: the error and its causes.
         message: String,
+        /// What the user can do about it; may be empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        hint: String,
     },
     /// The user stopped the run; the instance is taken up again by the next one.
     Cancelled,

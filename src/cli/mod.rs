@@ -1,7 +1,107 @@
-//! The commands.
+//! The commands: parse, resolve, call the library, print.
+//!
+//! Standard output carries the product alone (a patch, a report, JSON); everything else goes to
+//! standard error. Nothing but this module and [`crate::report`] writes to the terminal, and
+//! nothing but this module knows exit codes.
 
-/// Runs the program.
+mod args;
+mod commands;
+mod error;
+mod issue;
+mod job;
+mod select;
+mod session;
+mod settings;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::args::{Cli, Command, ImagesCommand};
+use crate::cli::error::{CliError, Kind};
+
+/// Runs the program: the command line in, the exit code out.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is the only way in which printing help can fail.
+            let _ = error.print();
+            return if error.use_stderr() { Kind::Usage.code() } else { ExitCode::SUCCESS };
+        }
+    };
+    let color = session::color(&cli.output);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            say(CliError::from_error(Kind::Environment, error).render(color).trim_end());
+            return Kind::Environment.code();
+        }
+    };
+    let result = runtime.block_on(dispatch(cli));
+    // Work that was cancelled has been waited for; what is left may hold blocking reads.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            say(error.render(color).trim_end());
+            error.kind.code()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
+    let output = &cli.output;
+    match cli.command {
+        Command::Solve(args) => commands::solve::solve(args, output).await,
+        Command::Run(args) => commands::run::run(args, output).await,
+        Command::Localize(args) => commands::localize::localize(args, output).await,
+        Command::Repair(args) => {
+            commands::stage::stage(args, crate::artifact::Stage::Repair, output).await
+        }
+        Command::Reproduce(args) => {
+            commands::stage::stage(args, crate::artifact::Stage::Reproduce, output).await
+        }
+        Command::Execute(args) => {
+            commands::stage::stage(args, crate::artifact::Stage::Execute, output).await
+        }
+        Command::Rerank(args) => commands::rerank::rerank(&args, output),
+        Command::Evaluate(args) => commands::evaluate::evaluate(args, output).await,
+        Command::Explain(args) => commands::explain::explain(&args, output),
+        Command::Status(args) => commands::status::status(&args, output),
+        Command::Images(ImagesCommand::Build(args)) => commands::images::build(args, output).await,
+        Command::Images(ImagesCommand::Check(args)) => commands::images::check(args, output).await,
+        Command::Images(ImagesCommand::Pull(args)) => commands::images::pull(args, output).await,
+        Command::Images(ImagesCommand::Prune { dry_run }) => {
+            commands::images::prune(dry_run, output).await
+        }
+        Command::Dataset(command) => commands::dataset::dataset(command, output),
+        Command::Doctor(args) => commands::doctor::doctor(args, output).await,
+    }
+}
+
+/// Writes a line for people to standard error.
+pub(crate) fn say(text: &str) {
+    // Nowhere is left to report a standard error that cannot be written.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Writes the product to standard output. A reader that went away is no error.
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if !error::is_broken_pipe(&error) => {
+            Err(CliError::from_error(Kind::Environment, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a document as pretty JSON.
+pub(crate) fn print_json<T: serde::Serialize>(value: &T) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| CliError::from_error(Kind::Environment, error))?;
+    print(&format!("{text}\n"))
 }

@@ -1,1 +1,227 @@
-//! Settings, their layers and their origin.
+//! Settings: a commented `default.toml`, layers over it with the origin of each value, and the
+//! structs that the parts of the program read.
+
+mod layers;
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::sandbox::SandboxConfig;
+use crate::stage::execute::ExecuteConfig;
+use crate::stage::localize::LocalizeConfig;
+use crate::stage::repair::RepairConfig;
+use crate::stage::reproduce::ReproduceConfig;
+use crate::stage::rerank::RerankConfig;
+
+pub use layers::{ConfigError, Layers, Origin};
+
+/// The lowest layer, and the reference manual of settings.
+pub const DEFAULT: &str = include_str!("default.toml");
+
+/// All settings, assembled from the structs of their readers.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The run as a whole.
+    pub run: RunConfig,
+    /// The endpoint.
+    pub model: ModelConfig,
+    /// Prompt files.
+    pub prompts: PromptsConfig,
+    /// Repositories.
+    pub repos: ReposConfig,
+    /// Rows.
+    pub dataset: DatasetConfig,
+    /// Sandbox limits and images.
+    pub sandbox: SandboxConfig,
+    /// The stage of that name.
+    pub localize: LocalizeConfig,
+    /// The stage of that name.
+    pub repair: RepairConfig,
+    /// The stage of that name.
+    pub reproduce: ReproduceConfig,
+    /// The stage of that name.
+    pub execute: ExecuteConfig,
+    /// The stage of that name.
+    pub rerank: RerankConfig,
+    /// Grading.
+    pub evaluate: EvaluateConfig,
+}
+
+/// The run as a whole. Fields are documented in `default.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every field")]
+pub struct RunConfig {
+    pub jobs: usize,
+    pub sessions: usize,
+    pub sandbox: SandboxKind,
+    pub seed: u64,
+    pub name: String,
+}
+
+/// Where code runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxKind {
+    /// Docker when a daemon answers, else local.
+    Auto,
+    /// Containers.
+    Docker,
+    /// A throw-away copy on this machine.
+    Local,
+}
+
+/// The endpoint. Fields are documented in `default.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every field")]
+pub struct ModelConfig {
+    pub base_url: String,
+    pub name: String,
+    pub timeout: u64,
+    pub connect_timeout: u64,
+    pub max_attempts: u32,
+    pub n_per_request: u32,
+    pub concurrency: usize,
+    pub max_requests: u64,
+    pub extra_body: String,
+    pub tokenizer: PathBuf,
+}
+
+/// Prompt files. Fields are documented in `default.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every field")]
+pub struct PromptsConfig {
+    pub dir: PathBuf,
+    pub think: bool,
+}
+
+/// Repositories. Fields are documented in `default.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every field")]
+pub struct ReposConfig {
+    pub dir: PathBuf,
+    pub url: String,
+}
+
+/// Rows. Fields are documented in `default.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every field")]
+pub struct DatasetConfig {
+    pub image_template: String,
+}
+
+/// Grading. Fields are documented in `default.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every field")]
+pub struct EvaluateConfig {
+    pub timeout: u64,
+}
+
+impl Config {
+    /// Reads the layers as settings and checks what types alone cannot.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] names the setting and who gave its value.
+    pub fn resolve(layers: &Layers) -> Result<Self, ConfigError> {
+        let config: Self = serde_path_to_error::deserialize(toml::Value::Table(layers.table()))
+            .map_err(|error| {
+                let key = error.path().to_string();
+                let detail = error.inner().to_string();
+                invalid(layers, &key, detail.lines().next().unwrap_or_default())
+            })?;
+        config.check(layers)?;
+        Ok(config)
+    }
+
+    fn check(&self, layers: &Layers) -> Result<(), ConfigError> {
+        let temperature = |key: &str, value: f32| {
+            if (0.0..=10.0).contains(&value) {
+                Ok(())
+            } else {
+                Err(invalid(layers, key, "expected a temperature from 0 to 10"))
+            }
+        };
+        temperature("localize.temperature", self.localize.temperature)?;
+        temperature("repair.temperature", self.repair.temperature)?;
+        temperature("reproduce.temperature", self.reproduce.temperature)?;
+        let positive = [
+            ("model.timeout", self.model.timeout > 0),
+            ("model.max_attempts", self.model.max_attempts > 0),
+            ("model.n_per_request", self.model.n_per_request > 0),
+            ("model.concurrency", self.model.concurrency > 0),
+            ("repair.samples", self.repair.samples > 0),
+            ("repair.max_tokens", self.repair.max_tokens > 0),
+            ("reproduce.max_tokens", self.reproduce.max_tokens > 0),
+            ("reproduce.timeout", self.reproduce.timeout > 0),
+            ("execute.timeout", self.execute.timeout > 0),
+            ("execute.regression_timeout", self.execute.regression_timeout > 0),
+            ("execute.base_runs", self.execute.base_runs > 0),
+            ("evaluate.timeout", self.evaluate.timeout > 0),
+        ];
+        if let Some((key, _)) = positive.into_iter().find(|(_, holds)| !holds) {
+            return Err(invalid(layers, key, "expected more than 0"));
+        }
+        let python = &self.repair.python;
+        let is_version = |text: &str| {
+            text.split_once('.').is_some_and(|(major, minor)| {
+                major.parse::<u8>().is_ok() && minor.parse::<u8>().is_ok()
+            })
+        };
+        if !python.is_empty() && !is_version(python) {
+            return Err(invalid(layers, "repair.python", "expected a version such as 3.9"));
+        }
+        if !self.model.extra_body.is_empty() {
+            let parsed: Result<serde_json::Map<String, serde_json::Value>, _> =
+                serde_json::from_str(&self.model.extra_body);
+            if let Err(error) = parsed {
+                let detail = format!("expected a JSON object: {error}");
+                return Err(invalid(layers, "model.extra_body", &detail));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn invalid(layers: &Layers, key: &str, detail: &str) -> ConfigError {
+    ConfigError::Invalid {
+        origin: layers.origin(key).cloned().unwrap_or(Origin::BuiltIn),
+        key: key.to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(set: &[&str]) -> Result<Config, ConfigError> {
+        let mut layers = Layers::built_in(DEFAULT);
+        for assignment in set {
+            layers.set(assignment)?;
+        }
+        Config::resolve(&layers)
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_complete() {
+        let config = resolve(&[]).unwrap();
+        assert_eq!(config.run.sandbox, SandboxKind::Auto);
+    }
+
+    #[test]
+    fn a_value_out_of_range_names_the_setting_and_its_origin() {
+        let say = |set: &str| resolve(&[set]).unwrap_err().to_string();
+        insta::assert_snapshot!(say("rerank.policy=best"), @"--set: rerank.policy: unknown variant `best`, expected `mini` or `majority`");
+        insta::assert_snapshot!(say("repair.samples=0"), @"--set: repair.samples: expected more than 0");
+        insta::assert_snapshot!(say("repair.samples=-1"), @"--set: repair.samples: invalid value: integer `-1`, expected u32");
+        insta::assert_snapshot!(say("repair.temperature=11"), @"--set: repair.temperature: expected a temperature from 0 to 10");
+        insta::assert_snapshot!(say("repair.python=three"), @"--set: repair.python: expected a version such as 3.9");
+    }
+}

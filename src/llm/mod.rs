@@ -169,6 +169,29 @@ pub enum ModelError {
     Cancelled,
 }
 
+impl ModelError {
+    /// What the user can do about it; empty where nothing simple mends it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => {
+                "is the server up? its address is --base-url or OPENAI_BASE_URL; `agent doctor` asks it"
+            }
+            Self::Refused { status: 401 | 403, .. } => {
+                "set OPENAI_API_KEY to a key that the server takes"
+            }
+            Self::Refused { status: 404, .. } | Self::Garbled { .. } => {
+                "is --base-url an OpenAI-compatible endpoint (.../v1), and --model a name that it serves?"
+            }
+            Self::ContextOverflow { .. } => {
+                "the issue alone may be longer than the model's context; serve the model with a longer one"
+            }
+            Self::Budget { .. } => "run the same command with a higher --max-requests; nothing is asked twice",
+            _ => "",
+        }
+    }
+}
+
 /// A model that answers prompts.
 ///
 /// Implementations: the HTTP client, and the journal that wraps it (or stands alone in replay).

@@ -1,5 +1,6 @@
 //! Events made visible: on the terminal, as JSON lines, or again from a finished run.
 
+mod explain;
 mod fan_out;
 mod jsonl;
 mod terminal;
@@ -8,6 +9,7 @@ use std::io;
 
 use crate::event::Event;
 
+pub use explain::{Evidence, explain};
 pub use fan_out::{Drained, drain, replay};
 pub use jsonl::JsonLines;
 pub use terminal::{Style, Terminal};

@@ -97,7 +97,7 @@ impl Terminal {
             InstanceOutcome::NoCandidate => {
                 ("no candidate", "33", "  no sample gave a usable patch".to_owned())
             }
-            InstanceOutcome::Failed { stage, cause, message } => {
+            InstanceOutcome::Failed { stage, cause, message, hint: _ } => {
                 ("failed", "31", format!("  {stage} ({cause}): {message}"))
             }
             InstanceOutcome::Cancelled => ("cancelled", "33", String::new()),
@@ -281,6 +281,7 @@ mod tests {
                 stage: Stage::Repair,
                 cause: Cause::Infra,
                 message: "no endpoint".into(),
+                hint: String::new(),
             },
             seconds: 2.0,
         });

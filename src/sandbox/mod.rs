@@ -179,6 +179,23 @@ pub enum SandboxError {
     },
 }
 
+impl SandboxError {
+    /// What the user can do about it; empty where nothing simple mends it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Engine { .. } => {
+                "start the Docker daemon, set DOCKER_HOST, or use `--sandbox local` for code that you trust"
+            }
+            Self::ImageMissing { .. } => {
+                "`agent images pull D` fetches a dataset's images, `agent images build packages` makes that \
+                 dataset's, and `bash docker/base.sh` the base of images made from a tree"
+            }
+            _ => "",
+        }
+    }
+}
+
 /// Starts sessions. Implementations: Docker, and the local throw-away copy.
 #[async_trait]
 pub trait Sandbox: Send + Sync {

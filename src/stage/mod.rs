@@ -52,6 +52,16 @@ impl StageError {
         }
     }
 
+    /// What the user can do about it; empty where nothing simple mends it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Model(error) => error.hint(),
+            Self::Sandbox(error) => error.hint(),
+            _ => "",
+        }
+    }
+
     /// Whether the run is being stopped, which is no failure of the instance.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {

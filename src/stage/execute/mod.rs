@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{
@@ -102,21 +102,20 @@ pub async fn execute(
         .filter(|(_, plan)| !plan.is_empty())
         .collect::<Vec<_>>();
     let regression = &regression;
-    let mut results = stream::iter(work)
-        .map(|(candidate, plan)| run_candidate(tools, config, inputs, candidate, plan, regression, record))
-        .buffer_unordered(PARALLEL_CANDIDATES);
-    let mut finished = Vec::new();
+    // The session semaphore bounds what runs at the same time.
+    let mut results: FuturesUnordered<_> = work
+        .into_iter()
+        .map(|(candidate, plan)| {
+            run_candidate(tools, config, inputs, candidate, plan, regression, record)
+        })
+        .collect();
     while let Some(result) = results.next().await {
-        finished.extend(result?);
+        rows.extend(result?);
     }
     drop(results);
-    rows.extend(finished);
     rows.sort_by(|a, b| (a.subject, a.kind, &a.test).cmp(&(b.subject, b.kind, &b.test)));
     Ok(rows)
 }
-
-/// The session semaphore bounds what really runs; this bounds only how many wait for it.
-const PARALLEL_CANDIDATES: usize = 64;
 
 /// The first candidate of each class.
 fn representatives(candidates: &[Candidate]) -> Vec<&Candidate> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{
@@ -92,12 +92,14 @@ pub async fn reproduce(
     }
 
     let timeout = Duration::from_secs(config.timeout);
-    let mut runs = stream::iter(to_run)
+    // The session semaphore bounds what runs at the same time.
+    let mut runs: FuturesUnordered<_> = to_run
+        .into_iter()
         .map(|test| async move {
             let run = run_on_base(tools, inputs, &test, timeout).await;
             (test, run)
         })
-        .buffer_unordered(PARALLEL_RUNS);
+        .collect();
     while let Some((mut test, run)) = runs.next().await {
         let run = run?;
         (test.base, test.reason) = describe(&run);
@@ -117,9 +119,6 @@ pub async fn reproduce(
     }
     Ok(tests)
 }
-
-/// The session semaphore bounds what really runs; this bounds only how many wait for it.
-const PARALLEL_RUNS: usize = 64;
 
 /// The tests that judge candidates: one a reproducing class (its first sample), most frequent
 /// class first, at most `keep`.

@@ -1,0 +1,412 @@
+//! What can be typed. Parsing validates and never does anything.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::artifact::{InstanceId, LogFormat};
+
+/// Turns a repository and an issue text into a tested patch, without an agent loop.
+#[derive(Debug, Parser)]
+#[command(name = "agent", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  agent solve --instance sample__ledgerly-1          a bundled sample, replayed without a model
+  agent solve --repo . --issue issue.md --apply      a bug of your own
+  agent run rows.jsonl -o runs/a -j 4                a benchmark, resumable
+  agent evaluate rows.jsonl -p runs/a/predictions.jsonl
+  agent explain runs/a django__django-11099
+
+Exit codes: 0 done; 1 done, some instances without a patch or failed; 2 usage or settings;
+3 environment (endpoint, containers, disk); 4 nothing selected; 130 interrupted.";
+
+/// How commands talk.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OutputArgs {
+    /// Print machine-readable output: one document, or one event a line for runs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print failures only
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Print every model reply and every test
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub(crate) color: ColorChoice,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Solve one issue; the patch goes to standard output
+    Solve(SolveArgs),
+    /// Solve many instances of a dataset; resumable
+    Run(RunArgs),
+    /// Rank files: one stage over a run directory, or retrieval alone over a dataset
+    Localize(LocalizeArgs),
+    /// Draw repair candidates: one stage over a run directory
+    Repair(StageArgs),
+    /// Draw reproduction tests and try them on the base commit: one stage over a run directory
+    Reproduce(StageArgs),
+    /// Run tests on candidates: one stage over a run directory
+    Execute(StageArgs),
+    /// Choose candidates: one stage over a run directory; needs candidates and executions only
+    Rerank(StageArgs),
+    /// Grade predictions with a benchmark's own tests
+    Evaluate(EvaluateArgs),
+    /// Say why a patch won
+    Explain(ExplainArgs),
+    /// Show how far a run is, or draw its events again
+    Status(StatusArgs),
+    /// Make, check and remove images
+    #[command(subcommand)]
+    Images(ImagesCommand),
+    /// List datasets, or say what rows lack for which stage
+    #[command(subcommand)]
+    Dataset(DatasetCommand),
+    /// Check endpoint, sandbox, disk and dataset
+    Doctor(DoctorArgs),
+}
+
+/// Settings that most commands take; every one of them is also a key for `--set` and `--config`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct SettingsArgs {
+    /// Read settings from a TOML file; later files win
+    #[arg(long = "config", value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
+    /// Give one setting a value, such as repair.samples=20
+    #[arg(long = "set", value_name = "A.B=V")]
+    pub(crate) set: Vec<String>,
+    /// Directory of repositories (owner__name or owner__name.git)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repos: Option<PathBuf>,
+    /// Image name for rows that name none; {instance_id} and {id_1776} are replaced
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) image_template: Option<String>,
+    /// Where code runs: auto, docker or local
+    #[arg(long, value_name = "KIND")]
+    pub(crate) sandbox: Option<String>,
+    /// Model name; without it the endpoint's only model is taken
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// OpenAI-compatible endpoint, such as http://localhost:8000/v1
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+    /// Repair samples
+    #[arg(long, value_name = "N")]
+    pub(crate) samples: Option<u32>,
+    /// Reproduction-test samples
+    #[arg(long, value_name = "N")]
+    pub(crate) tests: Option<u32>,
+    /// Sampling temperature of repair and reproduction tests
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f64>,
+    /// Seed of the run
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u32>,
+    /// Instances worked on, and sandbox sessions run, at the same time
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<u32>,
+    /// Model requests sent at most
+    #[arg(long, value_name = "N")]
+    pub(crate) max_requests: Option<u32>,
+    /// Directory of prompts that override the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub(crate) prompts: Option<PathBuf>,
+    /// How files are ranked: fused, retrieval or model
+    #[arg(long, value_name = "KIND")]
+    pub(crate) localizer: Option<String>,
+    /// How candidates are chosen: mini or majority
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<String>,
+    /// Print every setting with its value and origin, and stop
+    #[arg(long)]
+    pub(crate) show_config: bool,
+}
+
+/// Where a run lies and where its model replies come from.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlaceArgs {
+    /// Run directory [default: runs/<UTC time>]
+    #[arg(short = 'o', long = "run", value_name = "DIR")]
+    pub(crate) run: Option<PathBuf>,
+    /// Ask no model: take replies from this journal (file or directory), or from the run's own
+    #[arg(long, value_name = "PATH", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "absent, without a value, with a value")]
+    pub(crate) replay: Option<Option<PathBuf>>,
+    /// Say what would be done, and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["instance", "repo"]))]
+pub(crate) struct SolveArgs {
+    /// Instance of the dataset
+    #[arg(long, value_name = "ID")]
+    pub(crate) instance: Option<String>,
+    /// Dataset: sample, packages, or a .jsonl or .json file [default: sample]
+    #[arg(long, value_name = "D", requires = "instance")]
+    pub(crate) dataset: Option<String>,
+    /// Your own repository
+    #[arg(long, value_name = "PATH", requires = "issue")]
+    pub(crate) repo: Option<PathBuf>,
+    /// Issue text: a file, - for standard input, or a GitHub issue's URL
+    #[arg(long, value_name = "FILE|-|URL", requires = "repo")]
+    pub(crate) issue: Option<String>,
+    /// Commit to work on
+    #[arg(long, value_name = "REV", default_value = "HEAD", requires = "repo")]
+    pub(crate) rev: String,
+    /// Apply the patch to the repository's work tree
+    #[arg(long, requires = "repo")]
+    pub(crate) apply: bool,
+    /// Image with the repository in /testbed
+    #[arg(long, value_name = "IMAGE", requires = "repo")]
+    pub(crate) image: Option<String>,
+    /// Command that installs the repository, for an environment made from its tree
+    #[arg(long, value_name = "COMMAND", requires = "repo")]
+    pub(crate) install: Option<String>,
+    /// Command that runs test files, which are appended to it
+    #[arg(long, value_name = "COMMAND", requires = "repo")]
+    pub(crate) test_command: Option<String>,
+    /// How the test command's output is read: pytest, unittest, django, ... [default: pytest]
+    #[arg(long, value_name = "FORMAT", requires = "test_command", value_parser = log_format)]
+    pub(crate) log_format: Option<LogFormat>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SelectArgs {
+    /// Only this instance; repeatable
+    #[arg(short, long = "instance", value_name = "ID")]
+    pub(crate) instances: Vec<String>,
+    /// Only instances whose id matches
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) filter: Option<String>,
+    /// Only the K-th of N parts, by a stable hash of the id; K from 1
+    #[arg(long, value_name = "K/N", value_parser = shard)]
+    pub(crate) shard: Option<(u32, u32)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Dataset: sample, packages, or a .jsonl or .json file
+    #[arg(default_value = "sample", value_name = "DATASET")]
+    pub(crate) dataset: String,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StageArgs {
+    /// Run directory
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    /// Ask no model: take replies from this journal, or from the run's own
+    #[arg(long, value_name = "PATH", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "absent, without a value, with a value")]
+    pub(crate) replay: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LocalizeArgs {
+    /// Run directory; with --no-model a dataset
+    #[arg(value_name = "RUN|DATASET")]
+    pub(crate) target: String,
+    /// Rank the files of a dataset's instances by retrieval alone: one JSON line an instance
+    #[arg(long)]
+    pub(crate) no_model: bool,
+    /// Where --no-model writes [default: standard output]
+    #[arg(short = 'o', long = "output", value_name = "FILE", requires = "no_model")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    /// Ask no model: take replies from this journal, or from the run's own
+    #[arg(long, value_name = "PATH", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "absent, without a value, with a value")]
+    pub(crate) replay: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// Dataset: sample, packages, or a .jsonl or .json file
+    #[arg(value_name = "DATASET")]
+    pub(crate) dataset: String,
+    /// Predictions (.jsonl or .json), or `gold` for the reference patches
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) predictions: PathBuf,
+    /// Directory of the report [default: beside the predictions]
+    #[arg(short = 'o', long = "output", value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Run directory
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Instance
+    #[arg(value_name = "ID")]
+    pub(crate) instance: InstanceId,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Run directory
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Draw the run's recorded events again, as they were shown
+    #[arg(long)]
+    pub(crate) events: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImagesCommand {
+    /// Make images: of the dataset `packages`, or of a git tree or source archive
+    Build(BuildArgs),
+    /// Say which images of a dataset are on this machine
+    Check(ImagesArgs),
+    /// Pull the images of a dataset that are not on this machine
+    Pull(ImagesArgs),
+    /// Remove images that `agent` made, and no others
+    Prune {
+        /// Say what would be removed, and stop
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImagesArgs {
+    /// Dataset: sample, packages, or a .jsonl or .json file
+    #[arg(value_name = "DATASET")]
+    pub(crate) dataset: String,
+    #[command(flatten)]
+    pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// `packages`, a git repository, or a source archive (.tar.gz, .zip, directory)
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// Commit, for a git repository
+    #[arg(long, value_name = "REV", default_value = "HEAD")]
+    pub(crate) rev: String,
+    /// Name of the image, for a git repository or a source archive
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tag: Option<String>,
+    /// Command that installs the tree
+    #[arg(long, value_name = "COMMAND", default_value = "python -m pip install -e .")]
+    pub(crate) install: String,
+    /// Requirement put into the environment first; repeatable
+    #[arg(long = "require", value_name = "REQUIREMENT")]
+    pub(crate) requirements: Vec<String>,
+    /// Only this instance of `packages`; repeatable
+    #[arg(short, long = "instance", value_name = "ID")]
+    pub(crate) instances: Vec<String>,
+    /// Build again what is there already
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DatasetCommand {
+    /// Datasets that are known by name
+    List,
+    /// What the rows of a dataset lack, and for which stage
+    Check {
+        /// Dataset: sample, packages, or a .jsonl or .json file
+        #[arg(value_name = "DATASET")]
+        dataset: String,
+        #[command(flatten)]
+        settings: SettingsArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Dataset to check as well
+    #[arg(value_name = "DATASET")]
+    pub(crate) dataset: Option<String>,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+fn shard(text: &str) -> Result<(u32, u32), String> {
+    let parsed = text
+        .split_once('/')
+        .and_then(|(k, n)| Some((k.parse::<u32>().ok()?, n.parse::<u32>().ok()?)));
+    match parsed {
+        Some((k, n)) if k >= 1 && k <= n => Ok((k, n)),
+        _ => Err("expected K/N with 1 <= K <= N, such as 2/8".to_owned()),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
+        "expected one of pytest, pytest-options, pytest-v2, matplotlib, seaborn, django, sympy, \
+         unittest"
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn shards_are_checked() {
+        assert_eq!(shard("2/8"), Ok((2, 8)));
+        for bad in ["0/8", "9/8", "1/0", "1", "a/b", "-1/2"] {
+            assert!(shard(bad).is_err(), "{bad}");
+        }
+    }
+}

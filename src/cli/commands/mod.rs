@@ -1,0 +1,13 @@
+//! One file for each command.
+
+pub(crate) mod dataset;
+pub(crate) mod doctor;
+pub(crate) mod evaluate;
+pub(crate) mod explain;
+pub(crate) mod images;
+pub(crate) mod localize;
+pub(crate) mod rerank;
+pub(crate) mod run;
+pub(crate) mod solve;
+pub(crate) mod stage;
+pub(crate) mod status;

@@ -1,0 +1,129 @@
+//! `agent solve`: one issue; the patch goes to standard output.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::artifact::{Instance, InstanceOutcome, LogFormat, TestCommand};
+use crate::cli::args::{OutputArgs, SolveArgs};
+use crate::cli::error::{CliError, Kind};
+use crate::cli::job::{self, Job};
+use crate::cli::session::Show;
+use crate::cli::settings::Settings;
+use crate::cli::{issue, print, print_json, say, select};
+use crate::dataset::{OwnIssue, own};
+use crate::pipeline::{Source, Stages, prediction};
+use crate::repo::{self, Checkout};
+
+pub(crate) async fn solve(args: SolveArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
+    let settings = Settings::resolve(&args.settings, None)?;
+    if args.settings.show_config {
+        print(&settings.show())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (instance, job) = match (&args.instance, &args.repo) {
+        (Some(id), _) => of_dataset(&args, id, &settings)?,
+        (None, Some(path)) => of_own_repository(&args, path).await?,
+        (None, None) => return Err(CliError::usage("give --instance or --repo")),
+    };
+    if args.place.dry_run {
+        say(&format!("{} at {} would go to {}", instance.id, instance.base_commit, job.run.display()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let finished = job::run(job, &settings, output).await?;
+    let dir = finished.run.view(&instance.id)?;
+    let patch = prediction(&dir, &instance, "")?.map(|p| p.model_patch).unwrap_or_default();
+    if output.json {
+        print_json(&json!({
+            "instance_id": instance.id,
+            "outcome": finished.summary.outcomes.get(&instance.id),
+            "patch": patch,
+            "run": finished.run.path(),
+        }))?;
+    } else {
+        print(&patch)?;
+    }
+    if let Some(error) = failure(finished.summary.outcomes.get(&instance.id)) {
+        return Err(error);
+    }
+    if !output.quiet {
+        say(&format!("why: agent explain {} {}", finished.run.path().display(), instance.id));
+    }
+    if args.apply
+        && let Some(path) = &args.repo
+        && !patch.is_empty()
+    {
+        repo::apply_to_worktree(path, &patch)?;
+        say(&format!("applied to {}", path.display()));
+    }
+    Ok(job::exit_kind(&finished.summary).map_or(ExitCode::SUCCESS, Kind::code))
+}
+
+/// An instance that failed is the command's own failure.
+fn failure(outcome: Option<&InstanceOutcome>) -> Option<CliError> {
+    match outcome {
+        Some(InstanceOutcome::Failed { stage, cause, message, hint }) => {
+            let kind = match cause {
+                crate::artifact::Cause::Infra => Kind::Environment,
+                _ => Kind::Incomplete,
+            };
+            let message = format!("{stage}: {message}");
+            Some(CliError::new(kind, message).hint_unless_empty(hint))
+        }
+        _ => None,
+    }
+}
+
+fn job(args: &SolveArgs, dataset: &str, digest: &str, instance: &Instance, source: Source) -> Job {
+    Job {
+        dataset: dataset.to_owned(),
+        digest: digest.to_owned(),
+        instances: vec![instance.clone()],
+        source,
+        run: args.place.run.clone().unwrap_or_else(select::default_run_dir),
+        stages: Stages::ALL,
+        show: Show { stages: true, json_events: false },
+        replay: args.place.replay.clone(),
+        record: true,
+    }
+}
+
+fn of_dataset(
+    args: &SolveArgs,
+    id: &str,
+    settings: &Settings,
+) -> Result<(Instance, Job), CliError> {
+    let name = args.dataset.as_deref().unwrap_or("sample");
+    let dataset = select::open_dataset(name, &settings.config)?;
+    let instance = select::find(&dataset, id)?;
+    let source = Source::Among {
+        dir: select::repos_dir(&settings.config, name)?,
+        url: settings.config.repos.url.clone(),
+    };
+    let job = job(args, name, dataset.digest(), &instance, source);
+    Ok((instance, job))
+}
+
+async fn of_own_repository(args: &SolveArgs, path: &Path) -> Result<(Instance, Job), CliError> {
+    let text = issue::read(args.issue.as_deref().unwrap_or("-")).await?;
+    let checkout = Checkout::discover(path, &args.rev)?;
+    let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let label = absolute.file_name().map_or("repository".into(), |name| name.to_string_lossy());
+    let test_command = args.test_command.as_ref().map(|command| TestCommand {
+        command: command.clone(),
+        log_format: args.log_format.unwrap_or(LogFormat::Pytest),
+    });
+    let instance = own(OwnIssue {
+        issue: &text,
+        repo: &label,
+        base_commit: checkout.base_commit(),
+        image: args.image.clone(),
+        test_command,
+        install: args.install.clone(),
+    })
+    .map_err(|error| CliError::from_error(Kind::Usage, error))?;
+    let source = Source::At(checkout.path().to_owned());
+    let job = job(args, &absolute.display().to_string(), "", &instance, source);
+    Ok((instance, job))
+}

@@ -1,0 +1,121 @@
+//! A batch from the command line: directory, record, tools, signals, and the end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::artifact::{Instance, InstanceOutcome};
+use crate::batch::{self, Batch, Summary};
+use crate::cli::args::OutputArgs;
+use crate::cli::error::{CliError, Kind};
+use crate::cli::session::{self, Reporting, Show};
+use crate::cli::settings::Settings;
+use crate::pipeline::{Source, Stages};
+use crate::store::{RunDir, RunRecord};
+
+/// What to run.
+pub(crate) struct Job {
+    /// Name or path of the dataset; the repository's path for an issue of one's own.
+    pub(crate) dataset: String,
+    /// SHA-256 of its bytes.
+    pub(crate) digest: String,
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) source: Source,
+    pub(crate) run: PathBuf,
+    pub(crate) stages: Stages,
+    pub(crate) show: Show,
+    #[expect(clippy::option_option, reason = "absent, without a value, with a value")]
+    pub(crate) replay: Option<Option<PathBuf>>,
+    /// Whether `run.json` is written; stage commands leave it as it is.
+    pub(crate) record: bool,
+}
+
+/// What came out.
+pub(crate) struct Finished {
+    pub(crate) summary: Summary,
+    pub(crate) run: RunDir,
+}
+
+/// Version of `run.json`.
+const SCHEMA: u32 = 1;
+
+/// Runs the job to its end.
+pub(crate) async fn run(
+    job: Job,
+    settings: &Settings,
+    output: &OutputArgs,
+) -> Result<Finished, CliError> {
+    let config = &settings.config;
+    let plan = session::plan(config, job.stages)?;
+    let run = RunDir::create(&job.run)?;
+    let replies =
+        session::replies(job.replay.as_ref(), settings, &run, &job.dataset, &job.instances)?;
+    let reporting = Reporting::start(output, job.show, Some(&run.events_path()))?;
+    let cancel = CancellationToken::new();
+    session::watch_signals(cancel.clone());
+
+    let events = reporting.events.clone();
+    let work = async {
+        let model = session::model(replies, settings, &run, &events, &cancel).await?;
+        let (sandbox, taken) = session::sandbox(config, &events).await?;
+        let name = if config.run.name.is_empty() {
+            format!("agent+{}", model.model())
+        } else {
+            config.run.name.clone()
+        };
+        if job.record {
+            run.save_record(&RunRecord {
+                schema: SCHEMA,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                dataset: job.dataset.clone(),
+                dataset_digest: job.digest.clone(),
+                model: model.model().to_owned(),
+                sandbox: taken,
+                prompts: plan.prompts.digests().clone(),
+                instances: job.instances.iter().map(|instance| instance.id.clone()).collect(),
+                settings: settings.record(),
+            })?;
+        }
+        let tools =
+            session::tools(config, model, Arc::clone(&sandbox), events.clone(), cancel.clone());
+        let batch = Batch {
+            instances: job.instances,
+            plan: Arc::new(plan),
+            source: job.source,
+            run: run.clone(),
+            jobs: session::or_cores(config.run.jobs),
+            name,
+        };
+        let summary = batch::run(&tools, &batch).await;
+        sandbox.sweep().await;
+        Ok::<_, CliError>(summary?)
+    };
+    let result = work.await;
+    drop(events);
+    for message in reporting.finish().await {
+        crate::cli::say(&message);
+    }
+    let summary = result?;
+    Ok(Finished { summary, run })
+}
+
+/// The exit code of a batch.
+pub(crate) fn exit_kind(summary: &Summary) -> Option<Kind> {
+    let all_infra = !summary.outcomes.is_empty()
+        && summary.outcomes.values().all(|outcome| {
+            matches!(
+                outcome,
+                InstanceOutcome::Failed { cause: crate::artifact::Cause::Infra, .. }
+            )
+        });
+    if summary.cancelled() > 0 {
+        Some(Kind::Interrupted)
+    } else if all_infra {
+        Some(Kind::Environment)
+    } else if summary.failed() + summary.no_candidate() > 0 {
+        Some(Kind::Incomplete)
+    } else {
+        None
+    }
+}

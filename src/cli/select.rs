@@ -1,0 +1,130 @@
+//! Which dataset, and which of its instances.
+
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+use sha2::{Digest, Sha256};
+
+use crate::artifact::Instance;
+use crate::cli::args::SelectArgs;
+use crate::cli::error::{CliError, Kind};
+use crate::config::Config;
+use crate::dataset::{self, Dataset, ImageNaming, ImageTemplate};
+
+/// `$AGENT_CACHE`, else `~/.cache/agent` (or what XDG_CACHE_HOME says).
+pub(crate) fn cache_dir() -> Result<PathBuf, CliError> {
+    let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    if let Some(path) = variable("AGENT_CACHE") {
+        return Ok(path);
+    }
+    variable("XDG_CACHE_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".cache")))
+        .map(|cache| cache.join("agent"))
+        .ok_or_else(|| CliError::usage("no home directory").hint("set AGENT_CACHE to a directory"))
+}
+
+/// Opens a dataset by name or path.
+pub(crate) fn open_dataset(name: &str, config: &Config) -> Result<Dataset, CliError> {
+    let template = &config.dataset.image_template;
+    let naming = if template.is_empty() {
+        ImageNaming::Official
+    } else {
+        let template: ImageTemplate =
+            template.parse().map_err(|error| CliError::from_error(Kind::Usage, error))?;
+        ImageNaming::Template(template)
+    };
+    Ok(dataset::open(name, &cache_dir()?, &naming)?)
+}
+
+/// Where repositories lie; the bundled sample's are laid out there first, and a built dataset's
+/// lie in the cache anyway.
+pub(crate) fn repos_dir(config: &Config, dataset: &str) -> Result<PathBuf, CliError> {
+    let cache = cache_dir()?.join("repos");
+    let dir = if config.repos.dir.as_os_str().is_empty() { cache.clone() } else { config.repos.dir.clone() };
+    if dataset == "sample" {
+        dataset::sample::install(&dir)
+            .map_err(|error| CliError::from_error(Kind::Environment, error))?;
+    }
+    Ok(dir)
+}
+
+/// The selected instances, in the dataset's order.
+pub(crate) fn select(dataset: &Dataset, args: &SelectArgs) -> Result<Vec<Instance>, CliError> {
+    for wanted in &args.instances {
+        if !dataset.instances().iter().any(|instance| instance.id.as_str() == wanted) {
+            return Err(unknown_instance(dataset, wanted));
+        }
+    }
+    let selected = filter(dataset.instances(), args)?;
+    if selected.is_empty() {
+        return Err(CliError::new(Kind::Nothing, "no instance is selected")
+            .hint(format!("{} has {} instances", dataset.source(), dataset.len())));
+    }
+    Ok(selected)
+}
+
+/// Those that ids, expression and shard let through.
+pub(crate) fn filter(
+    instances: Vec<Instance>,
+    args: &SelectArgs,
+) -> Result<Vec<Instance>, CliError> {
+    let expression = args
+        .filter
+        .as_deref()
+        .map(Regex::new)
+        .transpose()
+        .map_err(|error| CliError::from_error(Kind::Usage, error))?;
+    let wanted = |instance: &Instance| {
+        let id = instance.id.as_str();
+        (args.instances.is_empty() || args.instances.iter().any(|wanted| wanted == id))
+            && expression.as_ref().is_none_or(|expression| expression.is_match(id))
+            && args.shard.is_none_or(|shard| in_shard(id, shard))
+    };
+    Ok(instances.into_iter().filter(wanted).collect())
+}
+
+/// One instance by its id.
+pub(crate) fn find(dataset: &Dataset, id: &str) -> Result<Instance, CliError> {
+    dataset
+        .instances()
+        .into_iter()
+        .find(|instance| instance.id.as_str() == id)
+        .ok_or_else(|| unknown_instance(dataset, id))
+}
+
+fn unknown_instance(dataset: &Dataset, id: &str) -> CliError {
+    let error = CliError::usage(format!("{} has no instance {id}", dataset.source()));
+    match dataset.nearest(id) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error.hint("`agent dataset check D` lists a dataset's instances"),
+    }
+}
+
+/// Stable over datasets and versions: the id's hash alone decides.
+fn in_shard(id: &str, (k, n): (u32, u32)) -> bool {
+    let digest = Sha256::digest(id.as_bytes());
+    let hash = u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
+    hash % u64::from(n) == u64::from(k - 1)
+}
+
+/// `runs/<UTC time>`, where the user names no directory.
+pub(crate) fn default_run_dir() -> PathBuf {
+    let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+    let name = time::OffsetDateTime::now_utc()
+        .format(format)
+        .unwrap_or_else(|_| "run".to_owned());
+    Path::new("runs").join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_a_partition() {
+        for id in ["django__django-11099", "sympy__sympy-1", "a", "b", "c"] {
+            let shards = (1..=7).filter(|&k| in_shard(id, (k, 7))).count();
+            assert_eq!(shards, 1, "{id}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Everything that a running command holds: model, sandbox, reporters, signals.
+
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::artifact::Instance;
+use crate::cli::args::{ColorChoice, OutputArgs};
+use crate::cli::error::{CliError, Kind};
+use crate::cli::settings::Settings;
+use crate::config::{Config, SandboxKind};
+use crate::dataset;
+use crate::event::Events;
+use crate::llm::{HttpClient, HttpConfig, Journaled, ModelClient, Replay, TokenCounter};
+use crate::pipeline::{Plan, Stages};
+use crate::prompt::Prompts;
+use crate::report::{Drained, JsonLines, Reporter, Style, Terminal, drain};
+use crate::sandbox::{self, Choice, Sandbox};
+use crate::store::RunDir;
+use crate::tools::Tools;
+
+/// How events are shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Show {
+    /// A line for each stage: sensible for one instance.
+    pub(crate) stages: bool,
+    /// Events as JSON lines on standard output.
+    pub(crate) json_events: bool,
+}
+
+/// Reporters at work, and the handle that feeds them.
+pub(crate) struct Reporting {
+    pub(crate) events: Events,
+    task: JoinHandle<Drained>,
+}
+
+impl Reporting {
+    /// Starts the reporters: terminal, and the run's event log where there is a run.
+    pub(crate) fn start(
+        output: &OutputArgs,
+        show: Show,
+        log: Option<&Path>,
+    ) -> Result<Self, CliError> {
+        let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
+        if show.json_events {
+            reporters.push(Box::new(JsonLines::to(Box::new(std::io::stdout()))));
+        }
+        reporters.push(Box::new(Terminal::new(style(output, show), Box::new(std::io::stderr()))));
+        if let Some(path) = log {
+            let log = JsonLines::append(path)
+                .map_err(|error| CliError::from_error(Kind::Environment, error))?;
+            reporters.push(Box::new(log));
+        }
+        let (events, receiver) = Events::channel();
+        let task = tokio::spawn(drain(receiver, reporters));
+        Ok(Self { events, task })
+    }
+
+    /// Waits until everything is shown; every other handle on the events has been dropped.
+    pub(crate) async fn finish(self) -> Vec<String> {
+        drop(self.events);
+        let drained = self.task.await.unwrap_or_default();
+        let failed = drained.failed.into_iter();
+        failed.map(|(name, error)| format!("the {name} stopped: {error}")).collect()
+    }
+}
+
+/// How to draw on standard error.
+pub(crate) fn style(output: &OutputArgs, show: Show) -> Style {
+    Style {
+        bars: std::io::stderr().is_terminal() && !output.verbose && !show.json_events,
+        color: color(output),
+        stages: show.stages,
+        verbose: output.verbose,
+        quiet: output.quiet,
+    }
+}
+
+/// Whether standard error takes colours.
+pub(crate) fn color(output: &OutputArgs) -> bool {
+    match output.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        }
+    }
+}
+
+/// Where model replies come from.
+pub(crate) enum Replies<'a> {
+    /// The endpoint, with the run's journal before it.
+    Endpoint,
+    /// These journals alone.
+    Journals(Vec<PathBuf>),
+    /// The recordings bundled with these instances of `sample`.
+    Bundled(&'a [Instance]),
+    /// Nobody is asked.
+    Nobody,
+}
+
+/// Decides: `--replay` first, then an endpoint, then the bundled recordings.
+pub(crate) fn replies<'a>(
+    replay: Option<&Option<PathBuf>>,
+    settings: &Settings,
+    run: &RunDir,
+    dataset: &str,
+    instances: &'a [Instance],
+) -> Result<Replies<'a>, CliError> {
+    let own_journals = || -> Vec<PathBuf> {
+        let journal = |i: &Instance| run.path().join(i.id.as_str()).join("journal.jsonl");
+        instances.iter().map(journal).filter(|path| path.exists()).collect()
+    };
+    match replay {
+        Some(Some(path)) => Ok(Replies::Journals(vec![path.clone()])),
+        Some(None) => match own_journals() {
+            journals if !journals.is_empty() => Ok(Replies::Journals(journals)),
+            _ if dataset == "sample" => Ok(Replies::Bundled(instances)),
+            _ => Err(CliError::usage(format!("{} holds no journal", run.path().display()))
+                .hint("name one with `--replay PATH`")),
+        },
+        None if !settings.config.model.base_url.is_empty() => Ok(Replies::Endpoint),
+        None if dataset == "sample" => Ok(Replies::Bundled(instances)),
+        None => Err(CliError::usage("no model endpoint is given")
+            .hint("set --base-url or OPENAI_BASE_URL to an OpenAI-compatible server, such as http://localhost:8000/v1")),
+    }
+}
+
+/// The model client for a source of replies.
+pub(crate) async fn model(
+    replies: Replies<'_>,
+    settings: &Settings,
+    run: &RunDir,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<Arc<dyn ModelClient>, CliError> {
+    Ok(match replies {
+        Replies::Nobody => Arc::new(Replay::new(&[], events.clone())?),
+        Replies::Journals(paths) => {
+            events.notice("no model is asked: replies come from recorded journals");
+            Arc::new(Replay::new(&paths, events.clone())?)
+        }
+        Replies::Bundled(instances) => {
+            events.notice("no model is asked: replies are the recordings bundled with `sample`");
+            let mut replay = Replay::new(&[], events.clone())?;
+            for instance in instances {
+                if let Some(lines) = dataset::sample::replies(&instance.id) {
+                    replay = replay.and_lines(&instance.id, lines)?;
+                }
+            }
+            Arc::new(replay)
+        }
+        Replies::Endpoint => {
+            let config = http_config(settings);
+            let client = HttpClient::new(config, events.clone(), cancel.clone()).await?;
+            Arc::new(Journaled::recording(Arc::new(client), run.path(), events.clone()))
+        }
+    })
+}
+
+/// The settings as the HTTP client takes them.
+pub(crate) fn http_config(settings: &Settings) -> HttpConfig {
+    let model = &settings.config.model;
+    let mut config = HttpConfig::new(&model.base_url);
+    config.api_key.clone_from(&settings.api_key);
+    config.model = (!model.name.is_empty()).then(|| model.name.clone());
+    config.timeout = Duration::from_secs(model.timeout);
+    config.connect_timeout = Duration::from_secs(model.connect_timeout);
+    config.max_attempts = model.max_attempts;
+    config.n_per_request = model.n_per_request;
+    config.concurrency = model.concurrency;
+    config.max_requests = (model.max_requests > 0).then_some(model.max_requests);
+    config.extra_body = serde_json::from_str(&model.extra_body).unwrap_or_default();
+    config
+}
+
+/// The sandbox that the settings ask for, and a line that says which was taken.
+pub(crate) async fn sandbox(
+    config: &Config,
+    events: &Events,
+) -> Result<(Arc<dyn Sandbox>, String), CliError> {
+    let choice = match config.run.sandbox {
+        SandboxKind::Auto => Choice::Auto,
+        SandboxKind::Docker => Choice::Docker,
+        SandboxKind::Local => Choice::Local,
+    };
+    let run_id = format!("{}-{}", std::process::id(), time::OffsetDateTime::now_utc().unix_timestamp());
+    Ok(sandbox::connect(choice, &config.sandbox, &run_id, events.clone()).await?)
+}
+
+/// The plan that the settings describe.
+pub(crate) fn plan(config: &Config, stages: Stages) -> Result<Plan, CliError> {
+    let prompts_dir = &config.prompts.dir;
+    let overrides = (!prompts_dir.as_os_str().is_empty()).then_some(prompts_dir.as_path());
+    let tokenizer = &config.model.tokenizer;
+    let tokens = if tokenizer.as_os_str().is_empty() {
+        TokenCounter::estimate()
+    } else {
+        TokenCounter::from_file(tokenizer).map_err(|e| CliError::from_error(Kind::Usage, e))?
+    };
+    Ok(Plan {
+        localize: config.localize.clone(),
+        repair: config.repair.clone(),
+        reproduce: config.reproduce.clone(),
+        execute: config.execute.clone(),
+        rerank: config.rerank.clone(),
+        limits: config.sandbox.limits(),
+        seed: Some(config.run.seed),
+        prompts: Arc::new(Prompts::load(overrides, config.prompts.think)?),
+        tokens: Arc::new(tokens),
+        stages,
+    })
+}
+
+/// The tools of a run.
+pub(crate) fn tools(
+    config: &Config,
+    model: Arc<dyn ModelClient>,
+    sandbox: Arc<dyn Sandbox>,
+    events: Events,
+    cancel: CancellationToken,
+) -> Tools {
+    let sessions = or_cores(config.run.sessions).get();
+    Tools { model, sandbox, sessions: Arc::new(Semaphore::new(sessions)), events, cancel }
+}
+
+/// A number of workers, or the number of cores for 0.
+pub(crate) fn or_cores(wanted: usize) -> NonZeroUsize {
+    NonZeroUsize::new(wanted).unwrap_or_else(|| {
+        std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+    })
+}
+
+/// Cancels on the first signal; on the second, ends the process at once. Containers that are then
+/// left end by themselves, and the next run sweeps them.
+pub(crate) fn watch_signals(cancel: CancellationToken) {
+    tokio::spawn(async move {
+        for strike in 1.. {
+            if !signalled().await {
+                return;
+            }
+            if strike == 1 {
+                cancel.cancel();
+                crate::cli::say("stopping: what is finished is kept (again to stop at once)");
+            } else {
+                #[expect(clippy::exit, reason = "the second signal asks for just this")]
+                std::process::exit(130);
+            }
+        }
+    });
+}
+
+async fn signalled() -> bool {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            return false;
+        };
+        tokio::select! {
+            signal = interrupt.recv() => signal.is_some(),
+            signal = terminate.recv() => signal.is_some(),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        tokio::signal::ctrl_c().await.is_ok()
+    }
+}

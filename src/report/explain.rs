@@ -1,0 +1,153 @@
+//! Why a patch won, in words and one table.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::artifact::{
+    BaseVerdict, Candidate, Execution, InstanceOutcome, Localization, Outcome, Ranking,
+    ReproductionTest, Subject, TestKind,
+};
+
+/// The saved artifacts of one instance, as far as they exist.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// How it ended.
+    pub outcome: Option<InstanceOutcome>,
+    /// Ranked files.
+    pub localization: Option<Localization>,
+    /// All samples.
+    pub candidates: Vec<Candidate>,
+    /// All scripts.
+    pub tests: Vec<ReproductionTest>,
+    /// All runs.
+    pub executions: Vec<Execution>,
+    /// The order.
+    pub ranking: Option<Ranking>,
+}
+
+/// Text for the terminal, without colours; ends with a line end.
+#[must_use]
+pub fn explain(instance: &str, evidence: &Evidence) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{instance}: {}", headline(evidence));
+    files(&mut out, evidence);
+    funnel(&mut out, evidence);
+    witnesses(&mut out, evidence);
+    table(&mut out, evidence);
+    rejected(&mut out, evidence);
+    out
+}
+
+fn headline(evidence: &Evidence) -> String {
+    let chosen = evidence.ranking.as_ref().and_then(|ranking| ranking.chosen);
+    match (&evidence.outcome, chosen) {
+        (Some(InstanceOutcome::Solved), Some(id)) => {
+            let policy = evidence.ranking.as_ref().map_or("", |ranking| ranking.policy.as_str());
+            format!("{id} was chosen by the policy `{policy}`")
+        }
+        (Some(InstanceOutcome::NoCandidate), _) => "no sample gave a usable patch".to_owned(),
+        (Some(InstanceOutcome::Failed { stage, cause, message, .. }), _) => {
+            format!("failed in {stage} ({cause}): {message}")
+        }
+        (Some(InstanceOutcome::Cancelled), _) => "was stopped before its end".to_owned(),
+        _ => "is not finished".to_owned(),
+    }
+}
+
+fn files(out: &mut String, evidence: &Evidence) {
+    let Some(localization) = &evidence.localization else { return };
+    out.push_str("\nfiles\n");
+    for (place, file) in localization.ranked.iter().take(8).enumerate() {
+        let _ = writeln!(out, "  {:>2}. {}  ({})", place + 1, file.path, file.reasons.join("; "));
+    }
+    if localization.ranked.len() > 8 {
+        let _ = writeln!(out, "      and {} more", localization.ranked.len() - 8);
+    }
+}
+
+fn funnel(out: &mut String, evidence: &Evidence) {
+    if evidence.candidates.is_empty() {
+        return;
+    }
+    let valid = evidence.candidates.iter().filter(|c| c.is_ok()).count();
+    let mut lost: BTreeMap<&str, usize> = BTreeMap::new();
+    for candidate in evidence.candidates.iter().filter(|c| !c.is_ok()) {
+        *lost.entry(candidate.reason.split(':').next().unwrap_or("unknown")).or_default() += 1;
+    }
+    let lost: Vec<String> = lost.iter().map(|(code, n)| format!("{n} {code}")).collect();
+    let lost = if lost.is_empty() { String::new() } else { format!(" (lost: {})", lost.join(", ")) };
+    let _ = writeln!(out, "\nsamples\n  {} drawn, {valid} with a patch{lost}", evidence.candidates.len());
+}
+
+fn witnesses(out: &mut String, evidence: &Evidence) {
+    if evidence.tests.is_empty() && evidence.executions.is_empty() {
+        return;
+    }
+    let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
+    for test in &evidence.tests {
+        let name = match test.base {
+            BaseVerdict::Reproduced => "reproduce the issue",
+            BaseVerdict::Resolved => "do not show it",
+            BaseVerdict::Other => "say something else",
+            BaseVerdict::Error => "are no script",
+            BaseVerdict::Timeout => "run too long",
+        };
+        *verdicts.entry(name).or_default() += 1;
+    }
+    let verdicts: Vec<String> = verdicts.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    let regression = evidence.executions.iter().filter(|row| {
+        row.subject == Subject::Base
+            && row.kind == TestKind::Regression
+            && row.outcome == Outcome::Pass
+    });
+    let _ = writeln!(
+        out,
+        "\ntests\n  {} scripts: {}\n  {} tests of the repository pass on the base commit",
+        evidence.tests.len(),
+        verdicts.join(", "),
+        regression.count()
+    );
+}
+
+fn table(out: &mut String, evidence: &Evidence) {
+    let Some(ranking) = &evidence.ranking else { return };
+    out.push_str("\n    change  votes  scripts resolved  tests broken  files\n");
+    for entry in &ranking.ranked {
+        let number = |key: &str| entry.evidence.get(key).and_then(serde_json::Value::as_u64);
+        let list = |key: &str| {
+            entry.evidence.get(key).and_then(|value| value.as_array()).map_or(0, Vec::len)
+        };
+        let resolved = list("reproduction_passed");
+        let all = resolved + list("reproduction_failed");
+        let broken = match list("not_run") {
+            0 => number("regression_failures").unwrap_or(0).to_string(),
+            n => format!("{n} not run"),
+        };
+        let candidate = evidence.candidates.iter().find(|c| c.id == entry.candidate);
+        let files = candidate.map(|c| c.files.join(" ")).unwrap_or_default();
+        let mark = if ranking.chosen == Some(entry.candidate) { '*' } else { ' ' };
+        let cosmetic = if candidate.is_some_and(|c| !c.substantive) { " (comments only)" } else { "" };
+        let _ = writeln!(
+            out,
+            "  {mark} {:6}  {:>5}  {:>16}  {broken:>12}  {files}{cosmetic}",
+            entry.candidate.to_string(),
+            number("votes").unwrap_or(0),
+            format!("{resolved} of {all}"),
+        );
+    }
+}
+
+fn rejected(out: &mut String, evidence: &Evidence) {
+    let invalid: Vec<&Candidate> = evidence.candidates.iter().filter(|c| !c.is_ok()).collect();
+    if invalid.is_empty() {
+        return;
+    }
+    out.push_str("\nrejected\n");
+    for candidate in invalid.iter().take(20) {
+        let reason = candidate.reason.lines().next().unwrap_or_default();
+        let _ = writeln!(out, "  {}  {reason}", candidate.id);
+    }
+    if invalid.len() > 20 {
+        let _ = writeln!(out, "  and {} more", invalid.len() - 20);
+    }
+}
