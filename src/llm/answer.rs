@@ -98,13 +98,13 @@ fn find_bare(text: &str, tag: &str) -> Option<usize> {
     text.match_indices(tag).map(|(at, _)| at).find(|&at| is_bare(text, at, tag))
 }
 
+/// A fence may touch a tag; a single backtick is a quotation.
 fn is_bare(text: &str, at: usize, tag: &str) -> bool {
     let quote = |c: char| matches!(c, '"' | '\'' | '`');
-    let before = text[..at].chars().next_back().is_some_and(quote);
-    // A fence may open on the tag's own line; a single backtick after it is a quotation.
-    let after = text[at + tag.len()..].chars().next().is_some_and(quote)
-        && !text[at + tag.len()..].starts_with("```");
-    !before && !after || text[..at].ends_with("```") && !after
+    let (before, after) = (&text[..at], &text[at + tag.len()..]);
+    let bare_before = before.ends_with("```") || !before.ends_with(quote);
+    let bare_after = after.starts_with("```") || !after.starts_with(quote);
+    bare_before && bare_after
 }
 
 #[cfg(test)]

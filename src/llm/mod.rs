@@ -7,6 +7,9 @@ mod reply;
 mod secret;
 mod tokens;
 
+#[cfg(test)]
+mod test_server;
+
 use std::ops::Range;
 
 use async_trait::async_trait;

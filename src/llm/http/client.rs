@@ -135,32 +135,26 @@ impl Inner {
             // A receiver that went away no longer wants the answers.
             let _ = arrived.send((sample, reply));
         };
-        let wanted = samples.len();
+        let fail = |error: &ModelError| {
+            samples.clone().for_each(|sample| send(sample, Err(again(error))));
+        };
         let mut missing = samples.clone();
         match self.chat(request, samples.clone()).await {
             Ok(replies) => {
-                for (sample, reply) in samples.zip(replies) {
+                for (sample, reply) in samples.clone().zip(replies) {
                     send(sample, Ok(reply));
                     missing.start = sample + 1;
                 }
             }
-            Err(ModelError::Refused { status: 400 | 422 | 501, .. }) if wanted > 1 => {
+            Err(ModelError::Refused { status: 400 | 422 | 501, .. }) if samples.len() > 1 => {
                 // Is it `n` that the server refuses? If not, one more refusal tells.
-                let first = self.chat(request, missing.start..missing.start + 1).await;
-                match first.map(|replies| replies.into_iter().next()) {
-                    Ok(Some(reply)) => send(missing.start, Ok(reply)),
-                    Ok(None) => {}
-                    Err(error) => {
-                        samples.for_each(|sample| send(sample, Err(again(&error))));
-                        return;
-                    }
+                match self.single(request, missing.start).await {
+                    Ok(reply) => send(missing.start, Ok(reply)),
+                    Err(error) => return fail(&error),
                 }
                 missing.start += 1;
             }
-            Err(error) => {
-                samples.for_each(|sample| send(sample, Err(again(&error))));
-                return;
-            }
+            Err(error) => return fail(&error),
         }
         if missing.is_empty() {
             return;
@@ -170,12 +164,13 @@ impl Inner {
                 "the model server does not give several answers to one request; asking one by one",
             );
         }
-        let single = async |sample: u32| {
-            let reply = self.chat(request, sample..sample + 1).await;
-            let none = || ModelError::Cancelled;
-            send(sample, reply.and_then(|replies| replies.into_iter().next().ok_or_else(none)));
-        };
+        let single = async |sample| send(sample, self.single(request, sample).await);
         join_all(missing.map(single)).await;
+    }
+
+    async fn single(&self, request: &ModelRequest, sample: u32) -> Result<Reply, ModelError> {
+        let mut replies = self.chat(request, sample..sample + 1).await?;
+        Ok(replies.pop().expect("`chat` gives exactly one reply to one sample"))
     }
 
     /// One chat completion; as many replies as the server gives, for one sample exactly one.

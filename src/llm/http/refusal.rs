@@ -76,7 +76,7 @@ const OVERFLOW_CODES: [&str; 4] = [
 static OVERFLOW: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     const NUMBER: &str = r"(?P<limit>\d[\d,_]*)";
     [
-        r"max(?:imum)? (?:context|model|prompt|sequence) length (?:is|of|:) ?(?:only )?NUMBER",
+        r"max(?:imum)? (?:context|model|prompt|sequence) length(?: is| of|:) ?(?:only )?NUMBER",
         r"NUMBER (?:tokens? )?max(?:imum)? context length",
         r"context (?:length|window|size) (?:is |of )?(?:only )?\(?NUMBER",
         r"context size \(NUMBER",
@@ -125,138 +125,140 @@ mod tests {
         Words::read(body.as_bytes()).overflow()
     }
 
+    /// Server, body, limit.
+    const SEEN: &[(&str, &str, Option<u64>)] = &[
+        (
+            "openai",
+            r#"{"error":{"message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 10021 tokens. Please reduce the length of the messages.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
+            Some(8192),
+        ),
+        (
+            "openai, words only",
+            r#"{"error":{"message":"Your input exceeds the context window of this model. Please adjust your input and try again."}}"#,
+            None,
+        ),
+        (
+            "openai, code only",
+            r#"{"error":{"message":"too big","code":"context_length_exceeded"}}"#,
+            None,
+        ),
+        (
+            "openai, configured",
+            r#"{"error":{"message":"Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 300000 tokens.","code":"context_length_exceeded"}}"#,
+            Some(272_000),
+        ),
+        (
+            "vllm",
+            r#"{"object":"error","message":"This model's maximum context length is 4096 tokens. However, you requested 5012 tokens (4000 in the messages, 1012 in the completion). Please reduce the length of the messages or completion.","type":"BadRequestError","param":null,"code":400}"#,
+            Some(4096),
+        ),
+        (
+            "vllm, decoder",
+            r#"{"object":"error","message":"The decoder prompt (length 41325) is longer than the maximum model length of 32768. Make sure that `max_model_len` is no smaller than the number of text tokens.","type":"BadRequestError","code":400}"#,
+            Some(32_768),
+        ),
+        (
+            "vllm, passed",
+            r#"{"error":{"message":"You passed 4097 input tokens and requested 0 output tokens. However, the model's context length is only 4096 tokens, resulting in a maximum input length of 4096 tokens. Please reduce the length of the input prompt.","code":400}}"#,
+            Some(4096),
+        ),
+        (
+            "vllm, max_tokens",
+            r#"{"error":{"message":"'max_tokens' or 'max_completion_tokens' is too large: 40000. This model's maximum context length is 32768 tokens and your request has 1201 input tokens (40000 > 32768 - 1201). None","code":400}}"#,
+            Some(32_768),
+        ),
+        (
+            "sglang",
+            r#"{"object":"error","message":"The input (50012 tokens) is longer than the model's context length (32768 tokens).","type":"BadRequest","code":400}"#,
+            Some(32_768),
+        ),
+        (
+            "sglang, total",
+            r#"{"message":"Requested token count exceeds the model's maximum context length of 131072 tokens. You requested a total of 140001 tokens: 130001 tokens from the input messages and 10000 tokens for the completion."}"#,
+            Some(131_072),
+        ),
+        (
+            "sglang, allowed",
+            r#"{"message":"Input length (40010 tokens) exceeds the maximum allowed length (32768 tokens)."}"#,
+            Some(32_768),
+        ),
+        (
+            "llama.cpp",
+            r#"{"error":{"code":400,"message":"the request exceeds the available context size. try increasing the context size or enable context shift","type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}"#,
+            Some(4096),
+        ),
+        (
+            "llama.cpp, newer",
+            r#"{"error":{"code":400,"message":"request (5012 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error"}}"#,
+            Some(4096),
+        ),
+        (
+            "tgi",
+            r#"{"error":"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens and 100 `max_new_tokens`","error_type":"validation"}"#,
+            Some(4096),
+        ),
+        (
+            "tgi, inputs",
+            r#"{"error":"Input validation error: `inputs` must have less than 1024 tokens. Given: 5000"}"#,
+            Some(1024),
+        ),
+        (
+            "anthropic",
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210001 tokens > 200000 maximum"}}"#,
+            Some(200_000),
+        ),
+        (
+            "anthropic, sum",
+            r#"{"error":{"message":"input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease input length or `max_tokens` and try again"}}"#,
+            Some(200_000),
+        ),
+        (
+            "gemini",
+            r#"[{"error":{"code":400,"message":"The input token count (1200012) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#,
+            Some(1_048_576),
+        ),
+        (
+            "mistral",
+            r#"{"object":"error","message":"Prompt contains 40012 tokens and 0 draft tokens, too large for model with 32768 maximum context length","type":"invalid_request_prompt","code":"3051"}"#,
+            Some(32_768),
+        ),
+        (
+            "xai",
+            r#"{"code":"Client specified an invalid argument","error":"This model's maximum prompt length is 131072 but the request contains 537812 tokens."}"#,
+            Some(131_072),
+        ),
+        (
+            "fireworks",
+            r#"{"error":{"message":"The prompt is too long: 5000, model maximum context length: 4096"}}"#,
+            Some(4096),
+        ),
+        (
+            "moonshot",
+            r#"{"error":{"message":"Invalid request: Your request exceeded model token limit: 131072 (requested: 140000)","type":"invalid_request_error"}}"#,
+            Some(131_072),
+        ),
+        (
+            "lm studio",
+            r#"{"error":"Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens, which is not enough."}"#,
+            Some(4096),
+        ),
+        ("bedrock", r#"{"message":"Input is too long for requested model."}"#, None),
+        (
+            "cohere",
+            r#"{"message":"too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292."}"#,
+            Some(4081),
+        ),
+        (
+            "fastapi",
+            r#"{"detail":"This model's maximum context length is 2,048 tokens."}"#,
+            Some(2048),
+        ),
+        ("plain text", "Context window exceeded", None),
+    ];
+
     #[test]
     fn every_server_s_overflow_is_recognised_with_its_limit() {
-        let table: &[(&str, &str, Option<u64>)] = &[
-            (
-                "openai",
-                r#"{"error":{"message":"This model's maximum context length is 8192 tokens. However, your messages resulted in 10021 tokens. Please reduce the length of the messages.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#,
-                Some(8192),
-            ),
-            (
-                "openai, words only",
-                r#"{"error":{"message":"Your input exceeds the context window of this model. Please adjust your input and try again."}}"#,
-                None,
-            ),
-            (
-                "openai, code only",
-                r#"{"error":{"message":"too big","code":"context_length_exceeded"}}"#,
-                None,
-            ),
-            (
-                "openai, configured",
-                r#"{"error":{"message":"Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 300000 tokens.","code":"context_length_exceeded"}}"#,
-                Some(272_000),
-            ),
-            (
-                "vllm",
-                r#"{"object":"error","message":"This model's maximum context length is 4096 tokens. However, you requested 5012 tokens (4000 in the messages, 1012 in the completion). Please reduce the length of the messages or completion.","type":"BadRequestError","param":null,"code":400}"#,
-                Some(4096),
-            ),
-            (
-                "vllm, decoder",
-                r#"{"object":"error","message":"The decoder prompt (length 41325) is longer than the maximum model length of 32768. Make sure that `max_model_len` is no smaller than the number of text tokens.","type":"BadRequestError","code":400}"#,
-                Some(32_768),
-            ),
-            (
-                "vllm, passed",
-                r#"{"error":{"message":"You passed 4097 input tokens and requested 0 output tokens. However, the model's context length is only 4096 tokens, resulting in a maximum input length of 4096 tokens. Please reduce the length of the input prompt.","code":400}}"#,
-                Some(4096),
-            ),
-            (
-                "vllm, max_tokens",
-                r#"{"error":{"message":"'max_tokens' or 'max_completion_tokens' is too large: 40000. This model's maximum context length is 32768 tokens and your request has 1201 input tokens (40000 > 32768 - 1201). None","code":400}}"#,
-                Some(32_768),
-            ),
-            (
-                "sglang",
-                r#"{"object":"error","message":"The input (50012 tokens) is longer than the model's context length (32768 tokens).","type":"BadRequest","code":400}"#,
-                Some(32_768),
-            ),
-            (
-                "sglang, total",
-                r#"{"message":"Requested token count exceeds the model's maximum context length of 131072 tokens. You requested a total of 140001 tokens: 130001 tokens from the input messages and 10000 tokens for the completion."}"#,
-                Some(131_072),
-            ),
-            (
-                "sglang, allowed",
-                r#"{"message":"Input length (40010 tokens) exceeds the maximum allowed length (32768 tokens)."}"#,
-                Some(32_768),
-            ),
-            (
-                "llama.cpp",
-                r#"{"error":{"code":400,"message":"the request exceeds the available context size. try increasing the context size or enable context shift","type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}"#,
-                Some(4096),
-            ),
-            (
-                "llama.cpp, newer",
-                r#"{"error":{"code":400,"message":"request (5012 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error"}}"#,
-                Some(4096),
-            ),
-            (
-                "tgi",
-                r#"{"error":"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens and 100 `max_new_tokens`","error_type":"validation"}"#,
-                Some(4096),
-            ),
-            (
-                "tgi, inputs",
-                r#"{"error":"Input validation error: `inputs` must have less than 1024 tokens. Given: 5000"}"#,
-                Some(1024),
-            ),
-            (
-                "anthropic",
-                r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210001 tokens > 200000 maximum"}}"#,
-                Some(200_000),
-            ),
-            (
-                "anthropic, sum",
-                r#"{"error":{"message":"input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000, decrease input length or `max_tokens` and try again"}}"#,
-                Some(200_000),
-            ),
-            (
-                "gemini",
-                r#"[{"error":{"code":400,"message":"The input token count (1200012) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#,
-                Some(1_048_576),
-            ),
-            (
-                "mistral",
-                r#"{"object":"error","message":"Prompt contains 40012 tokens and 0 draft tokens, too large for model with 32768 maximum context length","type":"invalid_request_prompt","code":"3051"}"#,
-                Some(32_768),
-            ),
-            (
-                "xai",
-                r#"{"code":"Client specified an invalid argument","error":"This model's maximum prompt length is 131072 but the request contains 537812 tokens."}"#,
-                Some(131_072),
-            ),
-            (
-                "fireworks",
-                r#"{"error":{"message":"The prompt is too long: 5000, model maximum context length: 4096"}}"#,
-                Some(4096),
-            ),
-            (
-                "moonshot",
-                r#"{"error":{"message":"Invalid request: Your request exceeded model token limit: 131072 (requested: 140000)","type":"invalid_request_error"}}"#,
-                Some(131_072),
-            ),
-            (
-                "lm studio",
-                r#"{"error":"Trying to keep the first 5000 tokens when context the overflows. However, the model is loaded with context length of only 4096 tokens, which is not enough."}"#,
-                Some(4096),
-            ),
-            ("bedrock", r#"{"message":"Input is too long for requested model."}"#, None),
-            (
-                "cohere",
-                r#"{"message":"too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292."}"#,
-                Some(4081),
-            ),
-            (
-                "fastapi",
-                r#"{"detail":"This model's maximum context length is 2,048 tokens."}"#,
-                Some(2048),
-            ),
-            ("plain text", "Context window exceeded", None),
-        ];
-        for (server, body, limit) in table {
+        for (server, body, limit) in SEEN {
             assert_eq!(overflow(body), Some(*limit), "{server}");
         }
     }

@@ -34,7 +34,7 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Journal {
     source: Source,
-    /// Bytes indexed: up to and with the last newline seen.
+    /// Bytes indexed: up to the end of the last whole line.
     read_to: u64,
     by_key: HashMap<String, Place>,
     by_sample: HashMap<(Call, u32), Vec<Entry>>,
@@ -62,9 +62,7 @@ impl Journal {
 
     /// The journal in `text`.
     pub(super) fn text(text: &str, events: Events) -> Self {
-        // The last line of a text has no writer that could still be at it.
-        let end = if text.ends_with('\n') { "" } else { "\n" };
-        Self::new(Source::Text(format!("{text}{end}")), events)
+        Self::new(Source::Text(text.to_owned()), events)
     }
 
     fn new(source: Source, events: Events) -> Self {
@@ -145,9 +143,12 @@ impl Journal {
         Ok(Some((self.reply_at(entry.place)?, entry.prompt.clone())))
     }
 
-    /// Appends `record`, and its prompt if the file lacks it, in one write that is on disk when
-    /// this returns. A key that is there already stays as it is.
-    pub(super) fn append(&mut self, record: Record<'_>) -> io::Result<()> {
+    /// Appends `records`, and their prompts where the file lacks them, in one write. A key that is
+    /// there already stays as it is.
+    ///
+    /// The write survives the death of the process. To survive that of the machine, the file given
+    /// back must be synced, which takes long and needs no lock.
+    pub(super) fn append(&mut self, records: Vec<Record<'_>>) -> io::Result<File> {
         let Source::File(path) = &self.source else {
             return Err(io::Error::from(ErrorKind::ReadOnlyFilesystem));
         };
@@ -156,48 +157,52 @@ impl Journal {
             std::fs::create_dir_all(folder)?;
         }
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
-        // Released when the file is closed, also by the death of the process.
+        // Released at the latest when the file is closed, also by the death of the process.
         file.lock()?;
         self.refresh()?;
-        if self.by_key.contains_key(&record.key) {
-            return Ok(());
-        }
         let mut bytes = self.mend_tail(&mut file)?;
-        if !self.prompts.contains(&record.prompt) {
-            let (digest, messages) = (record.prompt.clone(), record.messages.into());
-            bytes.extend(Line::Prompt { digest, messages }.encode()?);
+        let mut prompts = HashSet::new();
+        for record in records {
+            if self.by_key.contains_key(&record.key) {
+                continue;
+            }
+            if !self.prompts.contains(&record.prompt) && prompts.insert(record.prompt.clone()) {
+                let (digest, messages) = (record.prompt.clone(), record.messages.into());
+                bytes.extend(Line::Prompt { digest, messages }.encode()?);
+            }
+            let reply = Line::Reply {
+                key: Some(record.key),
+                prompt: Some(record.prompt),
+                call: record.call,
+                sample: record.sample,
+                reply: std::borrow::Cow::Borrowed(record.reply),
+            };
+            bytes.extend(reply.encode()?);
         }
-        let reply = Line::Reply {
-            key: Some(record.key),
-            prompt: Some(record.prompt),
-            call: record.call,
-            sample: record.sample,
-            reply: std::borrow::Cow::Borrowed(record.reply),
-        };
-        bytes.extend(reply.encode()?);
         let before = file.metadata()?.len();
-        if let Err(error) = file.write_all(&bytes).and_then(|()| file.sync_data()) {
+        if let Err(error) = file.write_all(&bytes) {
             // A full disk leaves half a line; cut now if that works, else the next append cuts.
             let _ = file.set_len(before);
             return Err(error);
         }
-        self.refresh()
+        self.refresh()?;
+        file.unlock()?;
+        Ok(file)
     }
 
-    /// Deals with a last line that has no newline, which, the lock being held, nobody still writes:
-    /// a whole line gets its newline (returned, to be written first), a torn one is cut off.
+    /// Cuts off a torn last line, which, the lock being held, nobody still writes. Gives back what
+    /// must be written first: a newline, if the last whole line lacks its own.
     fn mend_tail(&self, file: &mut File) -> io::Result<Vec<u8>> {
-        file.seek(SeekFrom::Start(self.read_to))?;
-        let mut tail = Vec::new();
-        file.read_to_end(&mut tail)?;
-        if tail.is_empty() {
+        if file.metadata()?.len() > self.read_to {
+            file.set_len(self.read_to)?;
+        }
+        if self.read_to == 0 {
             return Ok(Vec::new());
         }
-        if Line::decode(&tail).is_ok() {
-            return Ok(vec![b'\n']);
-        }
-        file.set_len(self.read_to)?;
-        Ok(Vec::new())
+        let mut last = [0];
+        file.seek(SeekFrom::Start(self.read_to - 1))?;
+        file.read_exact(&mut last)?;
+        Ok(if last == *b"\n" { Vec::new() } else { vec![b'\n'] })
     }
 
     fn forget(&mut self) {
@@ -207,11 +212,16 @@ impl Journal {
         self.prompts.clear();
     }
 
-    /// Indexes the whole lines of `added`, which begins at `read_to`.
+    /// Indexes the whole lines of `added`, which begins at `read_to`. A last line without newline is
+    /// whole if it can be read: lines are objects, and no part of one is one.
     fn index(&mut self, added: &[u8]) {
         let mut skipped = 0;
         for line in added.split_inclusive(|&byte| byte == b'\n') {
-            let Some(text) = line.strip_suffix(b"\n") else { break };
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
+            if text.len() == line.len() && Line::decode(text).is_err() {
+                // Torn, or still being written.
+                break;
+            }
             let place = (self.read_to, text.len());
             self.read_to += line.len() as u64;
             if text.trim_ascii().is_empty() {

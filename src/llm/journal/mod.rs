@@ -9,5 +9,8 @@ mod line;
 mod recording;
 mod replay;
 
+#[cfg(test)]
+mod tests;
+
 pub use recording::Journaled;
 pub use replay::Replay;

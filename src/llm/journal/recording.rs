@@ -2,13 +2,17 @@
 //! before it hands it on.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::future::Future;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
@@ -17,6 +21,9 @@ use crate::event::{EventKind, Events};
 use crate::llm::journal::file::{Journal, Record};
 use crate::llm::journal::line::{prompt_digest, request_key};
 use crate::llm::{Arrival, Completion, ModelClient, ModelError, ModelRequest, Reply};
+
+/// Replies written at once at most.
+const GROUP: usize = 64;
 
 /// A model whose answers are kept under `DIR/<instance>/journal.jsonl`.
 ///
@@ -124,13 +131,20 @@ impl Journaled {
         let asked = join_all(asked);
         drop(sender);
         let kept = async {
-            while let Some((sample, answer)) = receiver.recv().await {
-                let answer = match answer {
-                    Ok(reply) => task.keep(sample, reply).await,
-                    Err(error) => Err(error),
-                };
-                let _ = arrived.send(((sample, answer), false));
-                guards.remove(&sample);
+            let (mut group, mut open, mut syncing) = (Vec::new(), true, FuturesUnordered::new());
+            while open || !syncing.is_empty() {
+                tokio::select! {
+                    // What arrives is written before anything waits for a disk.
+                    biased;
+                    count = receiver.recv_many(&mut group, GROUP), if open => {
+                        open = count > 0;
+                        syncing.push(task.keep(std::mem::take(&mut group)).await);
+                    }
+                    Some(done) = syncing.next() => for (sample, answer) in done {
+                        let _ = arrived.send(((sample, answer), false));
+                        guards.remove(&sample);
+                    }
+                }
             }
         };
         tokio::join!(asked, kept);
@@ -199,16 +213,49 @@ impl Task<'_> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).path()
     }
 
-    /// Writes `reply` down. It runs to its end even if the caller is dropped meanwhile.
-    async fn keep(&self, sample: u32, reply: Reply) -> Result<Reply, ModelError> {
-        let (key, prompt, call) = (self.key(sample), self.prompt.clone(), self.request.call);
+    /// Writes the replies of `arrivals` down, also if the caller is dropped meanwhile. The future
+    /// given back is done when they are on disk, and gives the arrivals back.
+    async fn keep(&self, arrivals: Vec<Arrival>) -> impl Future<Output = Vec<Arrival>> + use<'_> {
+        let (mut replies, mut rest) = (Vec::new(), Vec::new());
+        for (sample, answer) in arrivals {
+            match answer {
+                Ok(reply) => replies.push((sample, self.key(sample), reply)),
+                Err(error) => rest.push((sample, Err(error))),
+            }
+        }
+        let replies = Arc::new(replies);
+        let written =
+            if replies.is_empty() { None } else { Some(self.write(replies.clone()).await) };
+        async move {
+            let synced = match written {
+                Some(Ok(file)) => blocking(move || file.sync_data()).await,
+                Some(Err(error)) => Err(error),
+                None => Ok(()),
+            };
+            let answer = |(sample, _, reply): &(u32, String, Reply)| match &synced {
+                Ok(()) => (*sample, Ok(reply.clone())),
+                Err(error) => {
+                    let source = io::Error::new(error.kind(), error.to_string());
+                    (*sample, Err(ModelError::Journal { path: self.path(), source }))
+                }
+            };
+            rest.extend(replies.iter().map(answer));
+            rest
+        }
+    }
+
+    async fn write(&self, replies: Arc<Vec<(u32, String, Reply)>>) -> io::Result<File> {
+        let (prompt, call) = (self.prompt.clone(), self.request.call);
         let messages = self.request.messages.clone();
-        let kept = self.with_journal(move |journal| {
-            let messages = messages.as_slice();
-            journal.append(Record { key, prompt, messages, call, sample, reply: &reply })?;
-            Ok(reply)
-        });
-        kept.await.map_err(|source| ModelError::Journal { path: self.path(), source })
+        self.with_journal(move |journal| {
+            let mut records = Vec::with_capacity(replies.len());
+            for (sample, key, reply) in replies.iter() {
+                let (key, prompt, sample) = (key.clone(), prompt.clone(), *sample);
+                records.push(Record { key, prompt, messages: &messages, call, sample, reply });
+            }
+            journal.append(records)
+        })
+        .await
     }
 
     async fn with_journal<T: Send + 'static>(
@@ -216,11 +263,14 @@ impl Task<'_> {
         work: impl FnOnce(&mut Journal) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let journal = self.journal.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            work(&mut journal.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        done.await.map_err(io::Error::other)?
+        blocking(move || work(&mut journal.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// The event of an answer that cost nothing.

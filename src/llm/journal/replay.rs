@@ -69,6 +69,9 @@ impl Replay {
         if paths.is_empty() {
             return Err(ModelError::Config { detail: "no journal is given to replay".into() });
         }
+        for (instance, journals) in replay.journals().iter_mut() {
+            journals.extend(replay.of_dirs(instance));
+        }
         replay.model = named.unwrap_or_else(|| UNNAMED.to_owned());
         Ok(replay)
     }
@@ -119,6 +122,13 @@ impl Replay {
         self.journals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The journals that the directories hold of `instance`, whether they exist or not.
+    fn of_dirs(&self, instance: &InstanceId) -> Vec<Journal> {
+        let file = |dir: &PathBuf| dir.join(instance.as_str()).join("journal.jsonl");
+        let paths = self.dirs.iter().map(file).chain(self.any.clone());
+        paths.map(|path| Journal::file(path, self.events.of(instance))).collect()
+    }
+
     /// The answer to one sample, and whether it was given to another prompt.
     fn find(
         &self,
@@ -127,13 +137,8 @@ impl Replay {
         sample: u32,
     ) -> Result<(Reply, bool), ModelError> {
         let mut journals = self.journals();
-        let own = journals.entry(request.instance.clone()).or_insert_with(Vec::new);
-        if own.is_empty() {
-            let events = self.events.of(&request.instance);
-            let file = |dir: &PathBuf| dir.join(request.instance.as_str()).join("journal.jsonl");
-            let paths = self.dirs.iter().map(file).chain(self.any.clone());
-            own.extend(paths.map(|path| Journal::file(path, events.clone())));
-        }
+        let own = || self.of_dirs(&request.instance);
+        let own = journals.entry(request.instance.clone()).or_insert_with(own);
         let mut nearest = None;
         for journal in own {
             let failed = |path| move |source| ModelError::Journal { path, source };

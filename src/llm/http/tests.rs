@@ -1,1 +1,0 @@
-//! The client against real HTTP servers on port 0.

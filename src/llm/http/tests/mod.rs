@@ -1,0 +1,5 @@
+//! The client against real HTTP servers.
+
+mod attempts;
+mod failures;
+mod samples;
