@@ -1,1 +1,4 @@
 //! The integration tests: one binary.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod architecture;

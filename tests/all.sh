@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Every check: format, lints, unit, integration, Docker and end-to-end tests.
+#
+# What the Docker tests need is installed where that is possible (root, apt): the engine, and a
+# base image made with debootstrap. Where it is not, they say so in a line and the rest runs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '== %s\n' "$*"; }
+
+daemon_answers() { docker version >/dev/null 2>&1; }
+
+apt_install() {
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+  say "installing $*"
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" >/dev/null
+}
+
+start_daemon() {
+  daemon_answers && return 0
+  command -v dockerd >/dev/null || apt_install docker.io iptables || return 1
+  [ "$(id -u)" = 0 ] || return 1
+  # A machine that was stopped hard leaves the pid file of a daemon that no longer runs.
+  if [ -f /var/run/docker.pid ] && ! kill -0 "$(cat /var/run/docker.pid)" 2>/dev/null; then
+    rm -f /var/run/docker.pid
+  fi
+  say "starting the Docker daemon"
+  setsid dockerd >"${TMPDIR:-/tmp}/dockerd.log" 2>&1 </dev/null &
+  for _ in $(seq 60); do
+    daemon_answers && return 0
+    sleep 1
+  done
+  say "dockerd did not come up; see ${TMPDIR:-/tmp}/dockerd.log"
+  return 1
+}
+
+base_image() {
+  docker image inspect agent-base:bookworm >/dev/null 2>&1 && return 0
+  command -v debootstrap >/dev/null || apt_install debootstrap || return 1
+  say "making the base image"
+  bash docker/base.sh
+}
+
+for tool in git python3; do
+  command -v "$tool" >/dev/null || apt_install "$tool" || { say "$tool is needed"; exit 3; }
+done
+if start_daemon && base_image; then
+  export AGENT_TEST_DOCKER=1
+else
+  say "no Docker here: the tests that need it are skipped"
+fi
+
+say "format"
+cargo fmt --check
+say "lints"
+cargo clippy --all-targets --quiet -- -D warnings
+say "tests"
+cargo test --quiet --no-fail-fast
