@@ -80,9 +80,9 @@ pub(crate) async fn run(
         let tools =
             session::tools(config, model, Arc::clone(&sandbox), events.clone(), cancel.clone());
         let batch = Batch {
-            instances: job.instances,
+            instances: job.instances.clone(),
             plan: Arc::new(plan),
-            source: job.source,
+            source: job.source.clone(),
             run: run.clone(),
             jobs: session::or_cores(config.run.jobs),
             name,

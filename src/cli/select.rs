@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use regex::Regex;
 use sha2::{Digest, Sha256};
 
-use crate::artifact::Instance;
+use crate::artifact::{Instance, InstanceId};
 use crate::cli::args::SelectArgs;
 use crate::cli::error::{CliError, Kind};
 use crate::config::Config;
@@ -68,19 +68,33 @@ pub(crate) fn filter(
     instances: Vec<Instance>,
     args: &SelectArgs,
 ) -> Result<Vec<Instance>, CliError> {
-    let expression = args
-        .filter
-        .as_deref()
-        .map(Regex::new)
-        .transpose()
-        .map_err(|error| CliError::from_error(Kind::Usage, error))?;
-    let wanted = |instance: &Instance| {
-        let id = instance.id.as_str();
+    let selector = Selector::new(args)?;
+    Ok(instances.into_iter().filter(|instance| selector.matches(&instance.id)).collect())
+}
+
+/// The selection as a test of ids.
+pub(crate) struct Selector<'a> {
+    args: &'a SelectArgs,
+    expression: Option<Regex>,
+}
+
+impl<'a> Selector<'a> {
+    pub(crate) fn new(args: &'a SelectArgs) -> Result<Self, CliError> {
+        let expression = args
+            .filter
+            .as_deref()
+            .map(Regex::new)
+            .transpose()
+            .map_err(|error| CliError::from_error(Kind::Usage, error))?;
+        Ok(Self { args, expression })
+    }
+
+    pub(crate) fn matches(&self, id: &InstanceId) -> bool {
+        let (args, id) = (self.args, id.as_str());
         (args.instances.is_empty() || args.instances.iter().any(|wanted| wanted == id))
-            && expression.as_ref().is_none_or(|expression| expression.is_match(id))
+            && self.expression.as_ref().is_none_or(|expression| expression.is_match(id))
             && args.shard.is_none_or(|shard| in_shard(id, shard))
-    };
-    Ok(instances.into_iter().filter(wanted).collect())
+    }
 }
 
 /// One instance by its id.

@@ -248,17 +248,23 @@ impl Layers {
     pub fn table(&self) -> Table {
         let mut root = Table::new();
         for (key, (value, _)) in &self.values {
-            let mut parts: Vec<&str> = key.split('.').collect();
-            let last = parts.pop().unwrap_or_default();
-            let mut table = &mut root;
-            for part in parts {
-                let entry = table.entry(part).or_insert_with(|| Value::Table(Table::new()));
-                let Value::Table(inner) = entry else { continue };
-                table = inner;
-            }
-            table.insert(last.to_owned(), value.clone());
+            insert(&mut root, key, value);
         }
         root
+    }
+}
+
+fn insert(table: &mut Table, key: &str, value: &Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value.clone());
+        }
+        Some((first, rest)) => {
+            let entry = table.entry(first).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = entry {
+                insert(inner, rest, value);
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::artifact::{Execution, InstanceId, InstanceOutcome, Prediction, Stage};
 use crate::cli::args::{OutputArgs, StageArgs};
 use crate::cli::error::{CliError, Kind};
-use crate::cli::select::{self};
+use crate::cli::select;
 use crate::cli::settings::Settings;
 use crate::cli::{print, print_json};
 use crate::stage::rerank::rerank as choose;
@@ -22,7 +22,8 @@ pub(crate) fn rerank(args: &StageArgs, output: &OutputArgs) -> Result<ExitCode, 
         return Ok(ExitCode::SUCCESS);
     }
     let ids = ids(&args.run, record.as_ref().map(|record| record.instances.as_slice()))?;
-    let ids: Vec<InstanceId> = ids.into_iter().filter(|id| select::matches(id, &args.select)).collect();
+    let selector = select::Selector::new(&args.select)?;
+    let ids: Vec<InstanceId> = ids.into_iter().filter(|id| selector.matches(id)).collect();
     if ids.is_empty() {
         return Err(CliError::new(Kind::Nothing, format!("{} holds no candidates.jsonl", args.run.display()))
             .hint("expected RUN/<instance_id>/candidates.jsonl"));

@@ -12,4 +12,5 @@ mod tests;
 
 pub use client::HttpClient;
 pub use config::HttpConfig;
+pub use transport::install_crypto_provider;
 pub use wire::sample_seed;

@@ -57,11 +57,7 @@ impl Transport {
     /// Certificates are checked by the platform's verifier, which on Linux reads the system's
     /// bundle, or `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set.
     pub(super) fn new(config: &HttpConfig) -> Result<Self, ModelError> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // Fails if the process has a provider already, which then serves as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
+        install_crypto_provider();
         let endpoint = Endpoint::parse(&config.base_url)?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("agent/", env!("CARGO_PKG_VERSION")))
@@ -233,4 +229,14 @@ fn innermost(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     words
+}
+
+/// Chooses the process's TLS implementation; every HTTP client needs it once. May be called
+/// freely.
+pub fn install_crypto_provider() {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // Fails if the process has a provider already, which then serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
 }

@@ -163,7 +163,7 @@ pub(crate) fn outcomes(wanted: &BTreeSet<String>, run: &SuiteRun) -> Vec<(String
             let outcome = match (run.statuses.get(test), run.status) {
                 (Some(Status::Passed | Status::Xfail | Status::Skipped), _) => Outcome::Pass,
                 (Some(Status::Failed), _) => Outcome::Fail,
-                (Some(Status::Error), _) => Outcome::Error,
+                (Some(Status::Error | Status::Other), _) => Outcome::Error,
                 (None, ExecStatus::TimedOut | ExecStatus::OutputLimit) => Outcome::Timeout,
                 (None, ExecStatus::Exited(_)) if run.statuses.is_empty() => Outcome::Error,
                 (None, ExecStatus::Exited(_)) => Outcome::Fail,
