@@ -1,7 +1,12 @@
 //! The integration tests: one binary.
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "this is how tests fail and talk")]
 
 mod architecture;
 mod cli_errors;
 mod harness;
+mod packages;
 mod solve;
+#[expect(dead_code, reason = "the example's command line uses more of it")]
+#[path = "../standin/server.rs"]
+mod standin;
+mod survival;

@@ -71,7 +71,8 @@ struct Row {
     patch: String,
 }
 
-/// Reads rows (JSON lines, or one JSON array) and the scripts `<scripts>/<instance>/{good,bad}*.py`.
+/// Reads rows (JSON lines, or one JSON array) and the scripts `<scripts>/<instance>/{good,bad}*.py`
+/// (or in a folder `scripts` below that).
 pub(crate) fn load(
     datasets: &[PathBuf],
     scripts: Option<&Path>,
@@ -83,6 +84,8 @@ pub(crate) fn load(
         for row in rows(&text).map_err(|e| format!("{shown}: {e}"))? {
             let mut own = Known { edits: edits(&row.patch), ..Known::default() };
             if let Some(folder) = scripts.map(|scripts| scripts.join(&row.instance_id)) {
+                let inner = folder.join("scripts");
+                let folder = if inner.is_dir() { inner } else { folder };
                 own.good = read_scripts(&folder, "good")?;
                 own.bad = read_scripts(&folder, "bad")?;
             }
