@@ -20,7 +20,9 @@ mod quote;
 mod rejection;
 mod script;
 mod splice;
+mod split;
 mod syntax;
+mod workspace;
 
 pub use apply::{Applied, ApplyOptions, apply_answer};
 pub use apply_diff::apply_diff;

@@ -1,0 +1,130 @@
+//! Dividing an edit into search and replacement: at its one divider line, or, where the text itself
+//! has such lines, at the one that makes the search text fit the file.
+
+use crate::patch::answer::RawEdit;
+use crate::patch::lines::TextFile;
+use crate::patch::matching::{Located, Placement, Rule, locate};
+
+/// Possible divisions of one edit that are tried.
+const MAX_DIVIDERS: usize = 32;
+
+/// One way to divide an edit into search and replacement.
+#[derive(Clone)]
+pub(crate) struct Split<'a> {
+    pub(crate) search: Vec<&'a str>,
+    pub(crate) replace: Vec<&'a str>,
+    pub(crate) elided: bool,
+}
+
+/// What the possible divisions of an edit lead to.
+pub(crate) enum Choice<'s, 'a> {
+    Found { split: &'s Split<'a>, places: Vec<Placement> },
+    Several(usize),
+    Nowhere,
+}
+
+/// The one division whose search text is found by the strictest rule.
+pub(crate) fn choose<'s, 'a>(
+    file: &TextFile,
+    splits: &'s [Split<'a>],
+    all: bool,
+) -> Choice<'s, 'a> {
+    let mut found: Vec<(bool, Rule, &'s Split<'a>, Vec<Placement>)> = Vec::new();
+    let mut several = 0;
+    for split in splits {
+        if is_blank(&split.search) {
+            continue;
+        }
+        match locate(file, &split.search) {
+            Located::One(place) => found.push((split.elided, place.rule, split, vec![place])),
+            Located::Several(places) if all && places[0].rule == Rule::Exact => {
+                found.push((split.elided, Rule::Exact, split, places));
+            }
+            Located::Several(places) => several = several.max(places.len()).max(2),
+            Located::Nowhere => {}
+        }
+    }
+    let Some(best) = found.iter().map(|&(elided, rule, ..)| (elided, rule)).min() else {
+        return if several > 0 { Choice::Several(several) } else { Choice::Nowhere };
+    };
+    found.retain(|&(elided, rule, ..)| (elided, rule) == best);
+    match found.len() {
+        1 => match found.pop() {
+            Some((_, _, split, places)) => Choice::Found { split, places },
+            None => Choice::Nowhere,
+        },
+        count => Choice::Several(count),
+    }
+}
+
+/// The ways to divide an edit: at each divider, then the same without elision lines.
+pub(crate) fn splits<'a>(edit: &RawEdit<'a>) -> Vec<Split<'a>> {
+    let mut splits: Vec<Split<'a>> = edit
+        .dividers
+        .iter()
+        .take(MAX_DIVIDERS)
+        .map(|&at| {
+            let search = edit.body[..at].to_vec();
+            let replace = edit.body[at + 1..].to_vec();
+            Split { search, replace: without_lone_blank(replace), elided: false }
+        })
+        .collect();
+    let elided: Vec<Split<'a>> = splits.iter().filter_map(Split::without_elisions).collect();
+    splits.extend(elided);
+    splits
+}
+
+impl Split<'_> {
+    /// Drops `...` lines at the borders of the search text, and of the replacement where it has
+    /// the same ones.
+    fn without_elisions(&self) -> Option<Self> {
+        let (mut search, mut replace) = (self.search.as_slice(), self.replace.as_slice());
+        let mut dropped = false;
+        while let [first, rest @ ..] = search
+            && is_elision(first)
+        {
+            search = rest;
+            dropped = true;
+            if let [same, rest @ ..] = replace
+                && is_elision(same)
+            {
+                replace = rest;
+            }
+        }
+        while let [rest @ .., last] = search
+            && is_elision(last)
+        {
+            search = rest;
+            dropped = true;
+            if let [rest @ .., same] = replace
+                && is_elision(same)
+            {
+                replace = rest;
+            }
+        }
+        (dropped && !is_blank(search)).then(|| Self {
+            search: search.to_vec(),
+            replace: replace.to_vec(),
+            elided: true,
+        })
+    }
+}
+
+fn is_elision(line: &str) -> bool {
+    let bare = line.trim().trim_start_matches('#').trim_start_matches("//").trim();
+    bare == "..."
+        || bare == "…"
+        || (bare.len() > 6 && bare.starts_with("...") && bare.ends_with("..."))
+}
+
+pub(crate) fn is_blank(lines: &[&str]) -> bool {
+    lines.iter().all(|line| line.trim().is_empty())
+}
+
+/// A replacement of one blank line means the same as an empty one.
+fn without_lone_blank(replace: Vec<&str>) -> Vec<&str> {
+    match replace.as_slice() {
+        [only] if only.trim().is_empty() => Vec::new(),
+        _ => replace,
+    }
+}
