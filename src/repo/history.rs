@@ -1,9 +1,10 @@
 //! What the ancestors of the base commit changed, as plain data.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
-use git2::{Oid, Repository};
+use git2::{ObjectType, Odb, Oid};
 
 use crate::repo::Checkout;
 
@@ -44,7 +45,8 @@ impl Checkout {
     #[must_use]
     pub fn history(&self, limit: usize) -> Vec<HistoryCommit> {
         let repository = self.objects();
-        let mut trees = Trees { repository: &repository, cache: HashMap::new() };
+        let Ok(objects) = repository.odb() else { return Vec::new() };
+        let mut trees = Trees { objects: &objects, cache: HashMap::new() };
         let mut seen = HashSet::from([self.commit()]);
         let mut queue = VecDeque::from([self.commit()]);
         let mut commits = Vec::new();
@@ -74,12 +76,12 @@ impl Checkout {
     }
 }
 
-type Entries = Rc<BTreeMap<Vec<u8>, (Oid, i32)>>;
-
-/// Compares trees by ids alone: equal subtrees are never opened and no blob is ever read.
+/// Compares trees by ids alone: equal subtrees are never opened and no blob is ever read. Trees are
+/// kept as git stores them and compared entry by entry, which is most of the time that a history
+/// takes.
 struct Trees<'a> {
-    repository: &'a Repository,
-    cache: HashMap<Oid, Entries>,
+    objects: &'a Odb<'a>,
+    cache: HashMap<Oid, Rc<[u8]>>,
 }
 
 #[derive(Default)]
@@ -90,32 +92,32 @@ struct Delta {
 }
 
 impl Trees<'_> {
-    fn entries(&mut self, tree: Oid) -> Option<Entries> {
+    fn raw(&mut self, tree: Option<Oid>) -> Option<Rc<[u8]>> {
+        let Some(tree) = tree else { return Some(Rc::from([])) };
         if let Some(known) = self.cache.get(&tree) {
             return Some(Rc::clone(known));
         }
-        let object = self.repository.find_tree(tree).ok()?;
-        let entries = object
-            .iter()
-            .map(|entry| (entry.name_bytes().to_vec(), (entry.id(), entry.filemode_raw())))
-            .collect::<BTreeMap<_, _>>();
-        let entries = Rc::new(entries);
+        let object = self.objects.read(tree).ok()?;
+        if object.kind() != ObjectType::Tree {
+            return None;
+        }
+        let raw = Rc::<[u8]>::from(object.data());
         if self.cache.len() >= TREES {
             self.cache.clear();
         }
-        self.cache.insert(tree, Rc::clone(&entries));
-        Some(entries)
+        self.cache.insert(tree, Rc::clone(&raw));
+        Some(raw)
     }
 
     /// None when a tree is absent or the commit is a bulk change.
     fn changes(&mut self, old: Oid, new: Oid) -> Option<Vec<HistoryFile>> {
         let mut delta = Delta::default();
-        self.compare(Some(old), Some(new), &mut Vec::new(), &mut delta)?;
-        let mut files = Vec::new();
+        self.compare((Some(old), Some(new)), &mut Vec::new(), &mut delta)?;
         let mut sources = HashMap::<Oid, Vec<Vec<u8>>>::new();
         for (path, id) in &delta.removed {
             sources.entry(*id).or_default().push(path.clone());
         }
+        let mut files = Vec::new();
         for (path, id) in &delta.added {
             // Of several equal files, one is as good as another: the last by path is taken.
             let from = sources.get_mut(id).and_then(Vec::pop);
@@ -126,64 +128,111 @@ impl Trees<'_> {
         }
         files.extend(delta.changed.into_iter().map(|path| (path, None)));
         files.extend(delta.removed.into_keys().map(|path| (path, None)));
-        let mut files = files
-            .into_iter()
-            .filter_map(|(path, old)| {
-                let old_path = old.and_then(|old| String::from_utf8(old).ok());
-                Some(HistoryFile { path: String::from_utf8(path).ok()?, old_path })
-            })
-            .collect::<Vec<_>>();
+        let file = |(path, old): (Vec<u8>, Option<Vec<u8>>)| {
+            let old_path = old.and_then(|old| String::from_utf8(old).ok());
+            Some(HistoryFile { path: String::from_utf8(path).ok()?, old_path })
+        };
+        let mut files = files.into_iter().filter_map(file).collect::<Vec<_>>();
         files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Some(files)
     }
 
     fn compare(
         &mut self,
-        old: Option<Oid>,
-        new: Option<Oid>,
+        (old, new): (Option<Oid>, Option<Oid>),
         prefix: &mut Vec<u8>,
         delta: &mut Delta,
     ) -> Option<()> {
-        let none = Entries::default();
-        let before = old.map_or(Some(Rc::clone(&none)), |id| self.entries(id))?;
-        let after = new.map_or(Some(none), |id| self.entries(id))?;
-        let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
-        for name in names {
-            let (was, is) = (before.get(name), after.get(name));
+        let (before, after) = (self.raw(old)?, self.raw(new)?);
+        let (mut before, mut after) = (Entries(&before).peekable(), Entries(&after).peekable());
+        loop {
+            let order = match (before.peek(), after.peek()) {
+                (None, None) => return Some(()),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(was), Some(is)) => was.order(is),
+            };
+            let was = if order.is_le() { before.next() } else { None };
+            let is = if order.is_ge() { after.next() } else { None };
             if was == is {
                 continue;
             }
+            let Some(entry) = was.or(is) else { continue };
             let length = prefix.len();
             if !prefix.is_empty() {
                 prefix.push(b'/');
             }
-            prefix.extend_from_slice(name);
-            let directory = |entry: Option<&(Oid, i32)>| {
-                entry.filter(|(_, mode)| *mode == 0o040_000).map(|(id, _)| *id)
-            };
-            let file = |entry: Option<&(Oid, i32)>| {
-                entry
-                    .filter(|(_, mode)| *mode != 0o040_000 && *mode != 0o160_000)
-                    .map(|(id, _)| *id)
-            };
-            match (file(was), file(is)) {
-                (Some(_), Some(_)) => delta.changed.push(prefix.clone()),
-                (Some(id), None) => drop(delta.removed.insert(prefix.clone(), id)),
-                (None, Some(id)) => drop(delta.added.insert(prefix.clone(), id)),
-                (None, None) => {}
+            prefix.extend_from_slice(entry.name);
+            if entry.kind == Kind::Directory {
+                self.compare((was.and_then(|e| e.id()), is.and_then(|e| e.id())), prefix, delta)?;
+            } else if entry.kind == Kind::File {
+                match (was.and_then(|e| e.id()), is.and_then(|e| e.id())) {
+                    (Some(id), None) => drop(delta.removed.insert(prefix.clone(), id)),
+                    (None, Some(id)) => drop(delta.added.insert(prefix.clone(), id)),
+                    _ => delta.changed.push(prefix.clone()),
+                }
             }
-            if delta.changed.len() + delta.added.len() + delta.removed.len() > BULK
-                || prefix.len() > 4096
-            {
+            let count = delta.changed.len() + delta.added.len() + delta.removed.len();
+            if count > BULK || prefix.len() > 4096 {
                 return None;
-            }
-            let (was, is) = (directory(was), directory(is));
-            if was.is_some() || is.is_some() {
-                self.compare(was, is, prefix, delta)?;
             }
             prefix.truncate(length);
         }
-        Some(())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Directory,
+    Submodule,
+    File,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry<'a> {
+    name: &'a [u8],
+    kind: Kind,
+    /// The mode's digits: a file that only becomes executable has changed too.
+    mode: &'a [u8],
+    id: &'a [u8],
+}
+
+impl Entry<'_> {
+    fn id(&self) -> Option<Oid> {
+        Oid::from_bytes(self.id).ok()
+    }
+
+    /// git's order, in which a directory's name ends with a slash; so a file and a directory of one
+    /// name are two entries.
+    fn order(&self, other: &Self) -> Ordering {
+        let shared = self.name.len().min(other.name.len());
+        let end = |entry: &Self| match entry.name.get(shared) {
+            Some(byte) => *byte,
+            None if entry.kind == Kind::Directory => b'/',
+            None => 0,
+        };
+        self.name[..shared].cmp(&other.name[..shared]).then_with(|| end(self).cmp(&end(other)))
+    }
+}
+
+/// Entries of a tree as git stores it: mode, blank, name, NUL, 20 bytes of id.
+struct Entries<'a>(&'a [u8]);
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        let blank = self.0.iter().position(|byte| *byte == b' ')?;
+        let nul = self.0.iter().position(|byte| *byte == 0).filter(|nul| *nul > blank)?;
+        let id = self.0.get(nul + 1..nul + 21)?;
+        let (mode, name) = (&self.0[..blank], &self.0[blank + 1..nul]);
+        let kind = match mode {
+            b"40000" | b"040000" => Kind::Directory,
+            b"160000" => Kind::Submodule,
+            _ => Kind::File,
+        };
+        self.0 = &self.0[nul + 21..];
+        Some(Entry { name, kind, mode, id })
     }
 }
 

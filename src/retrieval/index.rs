@@ -22,10 +22,10 @@ pub(crate) struct FieldWeight {
     b: f64,
 }
 
-/// Path, with the file's stem three times.
+/// The field of paths.
 pub(crate) const PATH: usize = 0;
-/// Names of classes three times, of functions twice, of variables once.
-pub(crate) const DEFINITIONS: usize = 1;
+/// The path holds the file's stem three times; definitions hold names of classes three times, of
+/// functions twice, of variables once.
 const FIELDS: [FieldWeight; 6] = [
     FieldWeight { name: "path", weight: 4.0, b: 0.4 },
     FieldWeight { name: "definitions", weight: 2.5, b: 0.4 },

@@ -77,12 +77,13 @@ pub fn rank(input: RetrievalInput, limit: usize) -> Vec<RankedFile> {
     files.dedup_by(|a, b| a.path == b.path);
     let issue = Issue::read(input.issue);
     let corpus = Corpus::build(&files);
+    let title = terms::query(&issue.title, "", 0.0);
     let evidence = Evidence {
         whole: terms::query(&issue.text, &issue.title, 2.0),
-        title: terms::query(&issue.title, "", 0.0),
         index: Index::build(&files, &corpus.sources, &corpus.parsed),
         others: Index::build(&files, &corpus.others, &corpus.parsed),
-        past: Past::of(input.history, &corpus),
+        past: Past::of(input.history, &corpus, &title),
+        title,
         issue,
         corpus,
     };

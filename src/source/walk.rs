@@ -87,7 +87,7 @@ impl Walk<'_> {
             "comment" => self.module.comments.push(node.byte_range()),
             "identifier" => self.module.identifiers.push(node.byte_range()),
             "string" if self.documented == Some(node.start_byte()) => {
-                self.module.docstrings.push(node.byte_range())
+                self.module.docstrings.push(node.byte_range());
             }
             "string_content" => self.module.strings.push(node.byte_range()),
             "import_statement" => self.import(node),

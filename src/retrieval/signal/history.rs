@@ -20,6 +20,8 @@ const DECAY_DAYS: f64 = 1500.0;
 /// Past commits in terms of the base tree.
 pub(crate) struct Past {
     commits: Vec<Commit>,
+    /// Weight of each term of the title, and how many commits have it.
+    terms: Vec<(f64, usize)>,
 }
 
 struct Commit {
@@ -29,13 +31,17 @@ struct Commit {
     files: Vec<usize>,
     /// Files that it changed in all.
     breadth: usize,
-    terms: BTreeMap<String, f64>,
+    /// How often the message holds each term of the title, by the term's number there.
+    counts: Vec<(usize, f64)>,
+    /// Terms of the message in all.
     length: f64,
 }
 
 impl Past {
     /// Maps old paths to the files of the corpus by the moves on the way.
-    pub(crate) fn of(history: &[PastCommit], corpus: &Corpus) -> Self {
+    pub(crate) fn of(history: &[PastCommit], corpus: &Corpus, title: &Query) -> Self {
+        let numbers = title.keys().enumerate().map(|(at, term)| (term.as_str(), at)).collect();
+        let mut terms = title.values().map(|weight| (*weight, 0)).collect::<Vec<_>>();
         let mut now = HashMap::<&str, usize>::new();
         let newest = history.iter().map(|commit| commit.time).max().unwrap_or(0);
         let python = corpus.files.iter().any(|file| is_python(&file.path));
@@ -57,34 +63,35 @@ impl Past {
             if files.is_empty() || breadth > BULK {
                 continue;
             }
-            let terms = message_terms(&commit.message);
-            let length = terms.values().sum();
+            let (counts, length) = message_terms(&commit.message, &numbers);
+            for (term, _) in &counts {
+                terms[*term].1 += 1;
+            }
             let age = (newest - commit.time).max(0) as f64 / 86_400.0;
-            commits.push(Commit { age, files, breadth, terms, length });
+            commits.push(Commit { age, files, breadth, counts, length });
         }
-        Self { commits }
-    }
-
-    fn documents_with(&self, query: &Query) -> HashMap<String, usize> {
-        let count = |term: &String| {
-            self.commits.iter().filter(|commit| commit.terms.contains_key(term)).count()
-        };
-        query.keys().map(|term| (term.clone(), count(term))).collect()
+        Self { commits, terms }
     }
 }
 
-/// Terms of a message, the subject's twice, trailers left out.
-fn message_terms(message: &str) -> BTreeMap<String, f64> {
+/// Counts of the wanted terms and of all terms in a message: the subject's twice, trailers left out.
+fn message_terms(message: &str, wanted: &HashMap<&str, usize>) -> (Vec<(usize, f64)>, f64) {
     let mut counts = BTreeMap::new();
+    let mut length = 0.0;
     for (at, line) in message.lines().enumerate() {
         let trailer = ["Signed-off-by:", "Co-authored-by:", "Reviewed-by:"];
         if trailer.iter().any(|name| line.trim_start().starts_with(name)) {
             continue;
         }
         let times = if at == 0 { 2.0 } else { 1.0 };
-        terms::each_term(line, |term| *counts.entry(term.to_owned()).or_default() += times);
+        terms::each_term(line, |term| {
+            length += times;
+            if let Some(term) = wanted.get(term) {
+                *counts.entry(*term).or_default() += times;
+            }
+        });
     }
-    counts
+    (counts.into_iter().collect(), length)
 }
 
 fn hits(scores: BTreeMap<usize, f64>) -> Vec<Hit> {
@@ -99,7 +106,6 @@ fn is_source(evidence: &Evidence, file: usize) -> bool {
 /// `(s / smax)^3 * exp(-age / 1500 days) / sqrt(files)`.
 pub(crate) fn votes(evidence: &Evidence) -> Vec<Hit> {
     let past = &evidence.past;
-    let with_term = past.documents_with(&evidence.title);
     let total = past.commits.len();
     let length = past.commits.iter().map(|commit| commit.length).sum::<f64>();
     let average = (length / total.max(1) as f64).max(1.0);
@@ -107,10 +113,9 @@ pub(crate) fn votes(evidence: &Evidence) -> Vec<Hit> {
     for (at, commit) in past.commits.iter().enumerate() {
         let norm = 1.2 * (0.25 + 0.75 * commit.length / average);
         let mut score = 0.0;
-        for (term, weight) in &evidence.title {
-            if let Some(count) = commit.terms.get(term) {
-                score += weight * idf(total, with_term[term]) * count / (norm + count);
-            }
+        for (term, count) in &commit.counts {
+            let (weight, with_term) = past.terms[*term];
+            score += weight * idf(total, with_term) * count / (norm + count);
         }
         if score > 0.0 {
             scored.push((score, at));
@@ -134,30 +139,27 @@ pub(crate) fn votes(evidence: &Evidence) -> Vec<Hit> {
 /// All messages that ever concerned a file as one document: BM25 (k1 1.5, b 0.6) of the title,
 /// each message's terms divided by the root of its number of files.
 pub(crate) fn messages(evidence: &Evidence) -> Vec<Hit> {
-    let mut documents = BTreeMap::<usize, (f64, BTreeMap<&str, f64>)>::new();
+    let mut documents = BTreeMap::<usize, (f64, BTreeMap<usize, f64>)>::new();
     for commit in &evidence.past.commits {
         let share = 1.0 / (commit.breadth as f64).sqrt();
         for file in commit.files.iter().filter(|file| is_source(evidence, **file)) {
             let document = documents.entry(*file).or_default();
             document.0 += commit.length * share;
-            for term in evidence.title.keys() {
-                if let Some(count) = commit.terms.get(term) {
-                    *document.1.entry(term).or_default() += count * share;
-                }
+            for (term, count) in &commit.counts {
+                *document.1.entry(*term).or_default() += count * share;
             }
         }
     }
     let total = documents.len();
     let average = documents.values().map(|(length, _)| length).sum::<f64>() / total.max(1) as f64;
-    let mut with_term = HashMap::<&str, usize>::new();
+    let mut with_term = vec![0; evidence.past.terms.len()];
     for term in documents.values().flat_map(|(_, counts)| counts.keys()) {
-        *with_term.entry(term).or_default() += 1;
+        with_term[*term] += 1;
     }
-    let score = |(length, counts): &(f64, BTreeMap<&str, f64>)| {
+    let score = |(length, counts): &(f64, BTreeMap<usize, f64>)| {
         let norm = 1.5 * (0.4 + 0.6 * length / average.max(f64::MIN_POSITIVE));
-        let part = |(term, count): (&&str, &f64)| {
-            let idf = idf(total, with_term[term]);
-            evidence.title[*term] * idf * count / (norm + count)
+        let part = |(term, count): (&usize, &f64)| {
+            evidence.past.terms[*term].0 * idf(total, with_term[*term]) * count / (norm + count)
         };
         counts.iter().map(part).sum::<f64>()
     };

@@ -1,1 +1,12 @@
-//! Instance to localization.
+//! Instance to localization: which files the issue is about, by retrieval, by the model's answers
+//! over the rendered tree, or by both fused.
+
+mod answer;
+mod config;
+mod files;
+mod fusion;
+mod run;
+mod tree;
+
+pub use config::{LocalizeConfig, Localizer};
+pub use run::localize;

@@ -1,0 +1,44 @@
+//! Settings of this stage.
+
+use serde::{Deserialize, Serialize};
+
+/// Where the ranking comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Localizer {
+    /// Retrieval alone; no model is asked.
+    Retrieval,
+    /// The model's answers alone. Retrieval only chooses what of a too large tree is shown.
+    Model,
+    /// Retrieval and the model's answers, fused by reciprocal rank.
+    Fused,
+    /// As Agentless Mini: the model's answers alone, over a tree from which every file and
+    /// directory is hidden whose name begins with `test`; nothing is retrieved.
+    Mini,
+}
+
+/// Settings of `localize`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalizeConfig {
+    /// Where the ranking comes from: `retrieval`, `model`, `fused` or `mini`.
+    pub localizer: Localizer,
+    /// Answers asked of the model; 0 asks none and leaves the ranking to retrieval.
+    pub samples: u32,
+    /// Sampling temperature; 0 is greedy.
+    pub temperature: f32,
+    /// Upper bound of one answer in tokens, thinking included.
+    pub max_tokens: u32,
+    /// How many files an answer may name, from 1; more are ignored.
+    pub max_files: usize,
+    /// Estimated tokens that the rendered tree may take; what does not fit is shown as a count.
+    pub tree_tokens: usize,
+    /// Whether tests, documentation and examples are shown in the tree as a count only. Files that
+    /// the issue names are shown in any case.
+    pub hide_tests: bool,
+    /// Ancestors of the base commit whose messages and changes retrieval may use; 0 for none.
+    pub history_commits: usize,
+    /// Seed sent with the model's requests; none sends no seed.
+    #[serde(default)]
+    pub seed: Option<u64>,
+}

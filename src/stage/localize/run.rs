@@ -1,0 +1,230 @@
+//! The stage: retrieve, ask, resolve, fuse.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::artifact::{Instance, Localization, RankedFile};
+use crate::llm::{Call, ModelError, ModelRequest};
+use crate::prompt::{PromptName, Prompts};
+use crate::repo::Checkout;
+use crate::retrieval::{Role, role};
+use crate::stage::StageError;
+use crate::stage::localize::answer::{Named, Paths};
+use crate::stage::localize::{LocalizeConfig, Localizer, files, fusion, tree};
+use crate::tools::Tools;
+
+/// How often a prompt that the model calls too long is shortened before giving up.
+const SHORTENINGS: u32 = 6;
+
+/// Estimated tokens of issue text that a prompt begins with; a longer issue loses its middle.
+const ISSUE_TOKENS: usize = 32_000;
+
+/// Bytes of prose and code that make one token, on the safe side.
+const BYTES_A_TOKEN: usize = 3;
+
+/// Ranks the files of the base commit for an issue.
+///
+/// # Errors
+/// [`StageError::Repo`] when the tree cannot be read; [`StageError::Model`] when every sample
+/// failed, or one failed in a way that will not pass (no connection, budget, cancelled).
+pub async fn localize(
+    tools: &Tools,
+    config: &LocalizeConfig,
+    prompts: &Prompts,
+    instance: &Instance,
+    checkout: &Arc<Checkout>,
+) -> Result<Localization, StageError> {
+    if tools.cancel.is_cancelled() {
+        return Err(StageError::Cancelled);
+    }
+    announce(tools, checkout);
+    let asks = config.samples > 0 && config.localizer != Localizer::Retrieval;
+    let retrieved = if asks && config.localizer == Localizer::Mini {
+        Vec::new()
+    } else {
+        retrieve(tools, config, instance, checkout).await?
+    };
+    if !asks {
+        return Ok(Localization { ranked: retrieved, samples: Vec::new() });
+    }
+    let candidates = files::candidates(checkout).into_iter().map(|file| file.path.as_str());
+    let candidates = candidates.collect::<Vec<_>>();
+    if candidates.is_empty() {
+        tools.events.notice("the repository has no file that could be named");
+        return Ok(Localization::default());
+    }
+    let asking = Asking { tools, config, prompts, instance, candidates, retrieved: &retrieved };
+    let answers = asking.ask().await?;
+    let samples = answers
+        .iter()
+        .map(|answer| answer.iter().flatten().map(|named| named.path.clone()).collect::<Vec<_>>());
+    let samples = samples.collect();
+    let answered = answers.into_iter().flatten().collect::<Vec<_>>();
+    let base = if config.localizer == Localizer::Fused { retrieved.as_slice() } else { &[] };
+    Ok(Localization { ranked: fusion::fuse(base, &answered), samples })
+}
+
+fn announce(tools: &Tools, checkout: &Checkout) {
+    let skipped = checkout.skipped();
+    if let Some(first) = skipped.first() {
+        tools.events.notice(format!(
+            "{} entries of the tree are left out, such as {}: {}",
+            skipped.len(),
+            first.path,
+            first.reason
+        ));
+    }
+}
+
+async fn retrieve(
+    tools: &Tools,
+    config: &LocalizeConfig,
+    instance: &Instance,
+    checkout: &Arc<Checkout>,
+) -> Result<Vec<RankedFile>, StageError> {
+    let (checkout, events) = (Arc::clone(checkout), tools.events.clone());
+    let (issue, history) = (instance.problem_statement.clone(), config.history_commits);
+    let work = move || files::retrieve(&checkout, &issue, history, &events);
+    match tokio::task::spawn_blocking(work).await {
+        Ok(ranked) => Ok(ranked?),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down.
+        Err(_) => Err(StageError::Cancelled),
+    }
+}
+
+/// One instance's question to the model.
+struct Asking<'a> {
+    tools: &'a Tools,
+    config: &'a LocalizeConfig,
+    prompts: &'a Prompts,
+    instance: &'a Instance,
+    candidates: Vec<&'a str>,
+    retrieved: &'a [RankedFile],
+}
+
+impl Asking<'_> {
+    /// One entry a sample: the files that it named, or None where it gave no answer.
+    async fn ask(&self) -> Result<Vec<Option<Vec<Named>>>, StageError> {
+        let (mut tree_tokens, mut issue_tokens) = (self.config.tree_tokens, ISSUE_TOKENS);
+        let mut shortened = 0;
+        let replies = loop {
+            let tree = self.tree(tree_tokens);
+            let issue = self.issue(issue_tokens * BYTES_A_TOKEN);
+            let replies = self.tools.model.complete(&self.request(&tree, &issue)).await;
+            let overflow = |reply: &Result<_, ModelError>| {
+                matches!(reply, Err(ModelError::ContextOverflow { .. }))
+            };
+            if shortened == SHORTENINGS || !replies.iter().any(overflow) {
+                break replies;
+            }
+            shortened += 1;
+            // Half of what was sent, not of a budget that was never reached; the issue gives way
+            // only when it is the larger part.
+            if issue.len() > tree.len() {
+                issue_tokens = issue.len() / BYTES_A_TOKEN / 2;
+            }
+            tree_tokens = tree_tokens.min(tree.len() / BYTES_A_TOKEN) / 2;
+            self.tools.events.notice(format!(
+                "the localization prompt is longer than the model's context; asking again with at \
+                 most {tree_tokens} tokens of tree"
+            ));
+        };
+        let paths = Paths::new(self.candidates.iter().copied());
+        let mut answers = Vec::with_capacity(replies.len());
+        let mut failed = Vec::new();
+        for reply in replies {
+            answers.push(match reply {
+                Ok(completion) => match completion.answer {
+                    Ok(answer) => Some(paths.named(&answer, self.config.max_files)),
+                    Err(reason) => {
+                        self.note(&format!("sample {} has no answer: {reason}", completion.sample));
+                        None
+                    }
+                },
+                Err(
+                    error @ (ModelError::Cancelled
+                    | ModelError::Budget { .. }
+                    | ModelError::Unreachable { .. }),
+                ) => return Err(error.into()),
+                Err(error) => {
+                    failed.push((answers.len(), error));
+                    None
+                }
+            });
+        }
+        if failed.len() == answers.len()
+            && let Some((_, error)) = failed.into_iter().next()
+        {
+            return Err(error.into());
+        }
+        Ok(answers)
+    }
+
+    fn note(&self, message: &str) {
+        self.tools.events.notice(format!("localize: {message}"));
+    }
+
+    fn request(&self, tree: &str, issue: &str) -> ModelRequest {
+        let count = self.config.max_files.to_string();
+        let values = [("issue", issue), ("tree", tree), ("count", count.as_str())];
+        ModelRequest {
+            instance: self.instance.id.clone(),
+            call: Call::Localize,
+            messages: self.prompts.render(PromptName::LocalizeFiles, &values),
+            samples: 0..self.config.samples,
+            temperature: self.config.temperature,
+            max_tokens: self.config.max_tokens,
+            seed: self.config.seed,
+            stop: Vec::new(),
+        }
+    }
+
+    fn tree(&self, tokens: usize) -> String {
+        let preferred = self.retrieved.iter().map(|file| file.path.as_str()).collect::<Vec<_>>();
+        let shown = self.shown();
+        let rendered = tree::render(&self.candidates, &shown, &preferred, tokens);
+        let drawn = self.candidates.len() - rendered.hidden;
+        if drawn < shown.len() {
+            let shown = shown.len();
+            self.note(&format!("{drawn} of {shown} files fit into {tokens} tokens of tree"));
+        }
+        rendered.text
+    }
+
+    fn shown(&self) -> BTreeSet<&str> {
+        let paths = self.candidates.iter().copied();
+        match self.config.localizer {
+            Localizer::Mini => paths.filter(|path| !mini_hides(path)).collect(),
+            _ if !self.config.hide_tests => paths.collect(),
+            _ => {
+                let lifted = self.retrieved.iter().filter(|file| file.score > 0.0);
+                let lifted = lifted.map(|file| file.path.as_str()).collect::<BTreeSet<_>>();
+                let shown = paths.clone().filter(|p| role(p) == Role::Source || lifted.contains(p));
+                let shown = shown.collect::<BTreeSet<_>>();
+                if shown.is_empty() { paths.collect() } else { shown }
+            }
+        }
+    }
+
+    /// The issue, without its middle when it is longer than `bytes`.
+    fn issue(&self, bytes: usize) -> String {
+        let text = self.instance.problem_statement.replace("\r\n", "\n");
+        if text.len() <= bytes {
+            return text;
+        }
+        let head = text.floor_char_boundary(bytes * 2 / 3);
+        let tail = text.ceil_char_boundary(text.len() - bytes / 3);
+        let cut = text[head..tail].chars().count();
+        self.note(&format!("{cut} characters of the issue are left out of the prompt"));
+        format!("{}\n[... {cut} characters left out ...]\n{}", &text[..head], &text[tail..])
+    }
+}
+
+/// Agentless Mini's rule: any component that begins with `test`.
+fn mini_hides(path: &str) -> bool {
+    path.split('/').any(|component| component.starts_with("test"))
+}
+
+#[cfg(test)]
+mod tests;

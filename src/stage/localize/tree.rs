@@ -1,0 +1,232 @@
+//! The repository's files as an indented tree, within a budget of tokens.
+//!
+//! Four blanks a level, directories with `/`, both sorted by name. What is not shown is counted:
+//! a directory with hidden files below it ends with `... N more files`, so that a model never takes
+//! a part for the whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Bytes of a tree that make one token: paths are names split into short pieces, and measured
+/// tokenizers (BPE of 100k to 150k entries) give 3.2 to 4.1 on Python trees.
+const BYTES_A_TOKEN: usize = 3;
+
+/// A rendered tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    /// The text, without a final newline.
+    pub(crate) text: String,
+    /// Files that are only counted.
+    pub(crate) hidden: usize,
+}
+
+/// Renders `shown` out of `all` (both sorted or not), within `tokens`. `preferred` are paths in the
+/// order in which they matter: when not everything fits, whole directories are shown in the order
+/// of their best file, and when not even one fits, single files in that order.
+pub(crate) fn render(
+    all: &[&str],
+    shown: &BTreeSet<&str>,
+    preferred: &[&str],
+    tokens: usize,
+) -> Rendered {
+    let bytes = tokens.saturating_mul(BYTES_A_TOKEN);
+    let whole = draw(all, shown);
+    if whole.text.len() <= bytes {
+        return whole;
+    }
+    let order = by_preference(shown, preferred);
+    let mut directories = Vec::<(&str, Vec<&str>)>::new();
+    let mut places = BTreeMap::new();
+    for path in &order {
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let place = *places.entry(directory).or_insert_with(|| {
+            directories.push((directory, Vec::new()));
+            directories.len() - 1
+        });
+        directories[place].1.push(path);
+    }
+    let fits = |files: &BTreeSet<&str>| draw(all, files).text.len() <= bytes;
+    let first = |count: usize| {
+        directories[..count].iter().flat_map(|(_, files)| files.iter().copied()).collect()
+    };
+    let count = largest(directories.len(), |count| fits(&first(count)));
+    let mut chosen: BTreeSet<&str> = first(count);
+    // What is left of the budget goes to single files of the next directories.
+    let rest = order.iter().copied().filter(|path| !chosen.contains(path)).collect::<Vec<_>>();
+    let with = |count: usize| chosen.iter().chain(&rest[..count]).copied().collect();
+    let count = largest(rest.len(), |count| fits(&with(count)));
+    chosen = with(count);
+    draw(all, &chosen)
+}
+
+/// Preferred files first, then the others by path.
+fn by_preference<'a>(shown: &BTreeSet<&'a str>, preferred: &[&'a str]) -> Vec<&'a str> {
+    let mut seen = BTreeSet::new();
+    let known = preferred.iter().filter(|path| shown.contains(*path));
+    known.chain(shown).copied().filter(|path| seen.insert(*path)).collect()
+}
+
+/// The largest count up to `most` that passes, given that fewer pass when more do.
+fn largest(most: usize, passes: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, most);
+    while low < high {
+        let middle = (low + high).div_ceil(2);
+        if passes(middle) { low = middle } else { high = middle - 1 }
+    }
+    low
+}
+
+#[derive(Default)]
+struct Node<'a> {
+    directories: BTreeMap<&'a str, Node<'a>>,
+    files: BTreeSet<&'a str>,
+    hidden: usize,
+}
+
+fn draw(all: &[&str], shown: &BTreeSet<&str>) -> Rendered {
+    let mut root = Node::default();
+    let mut hidden = Vec::new();
+    for path in all {
+        if !shown.contains(path) {
+            hidden.push(*path);
+            continue;
+        }
+        let mut node = &mut root;
+        let mut rest = *path;
+        while let Some((directory, inner)) = rest.split_once('/') {
+            node = node.directories.entry(directory).or_default();
+            rest = inner;
+        }
+        node.files.insert(rest);
+    }
+    for path in &hidden {
+        let mut node = &mut root;
+        let mut rest = *path;
+        // The deepest directory that is shown counts it.
+        while let Some((directory, inner)) = rest.split_once('/') {
+            if !node.directories.contains_key(directory) {
+                break;
+            }
+            node = node.directories.entry(directory).or_default();
+            rest = inner;
+        }
+        node.hidden += 1;
+    }
+    let mut lines = Vec::new();
+    let mut open = vec![(entries(&root), &root)];
+    while let Some((left, node)) = open.last_mut() {
+        let node = *node;
+        let next = left.next();
+        let indent = "    ".repeat(open.len() - 1);
+        match next {
+            Some((name, Some(directory))) => {
+                lines.push(format!("{indent}{name}/"));
+                open.push((entries(directory), directory));
+            }
+            Some((name, None)) => lines.push(format!("{indent}{name}")),
+            None => {
+                if node.hidden > 0 {
+                    let noun = if node.hidden == 1 { "file" } else { "files" };
+                    lines.push(format!("{indent}... {} more {noun}", node.hidden));
+                }
+                open.pop();
+            }
+        }
+    }
+    Rendered { text: lines.join("\n"), hidden: hidden.len() }
+}
+
+type Entries<'n, 'a> = std::vec::IntoIter<(&'a str, Option<&'n Node<'a>>)>;
+
+fn entries<'n, 'a>(node: &'n Node<'a>) -> Entries<'n, 'a> {
+    let directories = node.directories.iter().map(|(name, inner)| (*name, Some(inner)));
+    let files = node.files.iter().map(|name| (*name, None));
+    let mut entries = directories.chain(files).collect::<Vec<_>>();
+    entries.sort_by_key(|(name, _)| *name);
+    entries.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(paths: &[&str], hide: &[&str], preferred: &[&str], tokens: usize) -> String {
+        let shown = paths.iter().copied().filter(|path| !hide.contains(path)).collect();
+        render(paths, &shown, preferred, tokens).text
+    }
+
+    const PATHS: &[&str] = &[
+        "setup.py",
+        "pkg/__init__.py",
+        "pkg/core/a.py",
+        "pkg/core/b.py",
+        "pkg/v1.2/old.py",
+        "tests/test_a.py",
+        "tests/deep/test_b.py",
+    ];
+
+    #[test]
+    fn the_whole_tree_is_sorted_and_indented() {
+        let expected = "\
+pkg/
+    __init__.py
+    core/
+        a.py
+        b.py
+    v1.2/
+        old.py
+setup.py
+tests/
+    deep/
+        test_b.py
+    test_a.py";
+        assert_eq!(check(PATHS, &[], &[], 1000), expected);
+        let mut shuffled = PATHS.to_vec();
+        shuffled.reverse();
+        assert_eq!(check(&shuffled, &[], &[], 1000), expected);
+        assert_eq!(check(&[], &[], &[], 1000), "");
+    }
+
+    #[test]
+    fn hidden_files_are_counted_once_in_the_deepest_directory_that_is_shown() {
+        let hide = ["tests/test_a.py", "tests/deep/test_b.py", "pkg/core/b.py"];
+        let expected = "\
+pkg/
+    __init__.py
+    core/
+        a.py
+        ... 1 more file
+    v1.2/
+        old.py
+setup.py
+... 2 more files";
+        assert_eq!(check(PATHS, &hide, &[], 1000), expected);
+    }
+
+    #[test]
+    fn over_budget_the_preferred_directories_stay() {
+        let expected =
+            "pkg/\n    core/\n        a.py\n        b.py\n    ... 2 more files\n... 3 more files";
+        assert_eq!(check(PATHS, &[], &["pkg/core/b.py"], expected.len().div_ceil(3)), expected);
+        let nothing = render(PATHS, &PATHS.iter().copied().collect(), &[], 0);
+        assert_eq!((nothing.text.as_str(), nothing.hidden), ("... 7 more files", 7));
+    }
+
+    #[test]
+    fn a_budget_is_kept_at_any_size() {
+        let paths = (0..3000).map(|n| format!("p{}/q{}/file_{n}.py", n % 7, n % 40));
+        let paths = paths.collect::<Vec<_>>();
+        let all = paths.iter().map(String::as_str).collect::<Vec<_>>();
+        let preferred = [all[2222], all[5]];
+        for tokens in [50, 200, 1000, 5000, 20_000] {
+            let rendered = render(&all, &all.iter().copied().collect(), &preferred, tokens);
+            assert!(rendered.text.len() <= tokens * BYTES_A_TOKEN, "{tokens}");
+            assert!(rendered.text.contains("file_2222.py"), "{tokens}");
+            let counted = rendered.text.lines().filter_map(|line| {
+                line.trim().strip_prefix("... ")?.split(' ').next()?.parse::<usize>().ok()
+            });
+            assert_eq!(counted.sum::<usize>(), rendered.hidden);
+            let drawn = rendered.text.lines().filter(|line| line.ends_with(".py")).count();
+            assert_eq!(drawn + rendered.hidden, 3000);
+        }
+    }
+}
