@@ -12,12 +12,13 @@ use std::time::Instant;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use crate::artifact::{
     Candidate, Cause, Execution, Instance, InstanceOutcome, Localization, Prediction, Ranking,
     ReproductionTest, Stage, TestKind,
 };
-use crate::event::EventKind;
+use crate::event::{EventKind, Events};
 use crate::llm::TokenCounter;
 use crate::prompt::Prompts;
 use crate::repo::{self, Checkout, RepoError};
@@ -92,17 +93,28 @@ pub enum Source {
 
 /// Why an instance could not be finished.
 #[derive(Debug, thiserror::Error)]
-enum PipelineError {
+pub enum PipelineError {
+    /// A stage failed.
     #[error(transparent)]
     Stage(#[from] StageError),
+    /// The repository cannot be read.
     #[error(transparent)]
     Repo(#[from] RepoError),
+    /// An artifact cannot be saved or read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no repository, and none may be cloned.
     #[error("the repository {repo} is not in {dir} and cloning is switched off (repos.url is empty)")]
-    NotCloned { repo: String, dir: String },
+    NotCloned {
+        /// `owner/name`.
+        repo: String,
+        /// Where it was looked for.
+        dir: String,
+    },
+    /// A stage command lacks the stage before it.
     #[error("{0} is not finished for this instance; run `agent {0} RUN` first")]
     Missing(Stage),
+    /// A bug of ours.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -215,7 +227,7 @@ async fn go(
     at: &mut Stage,
 ) -> Result<InstanceOutcome, PipelineError> {
     *at = plan.stages.first;
-    let checkout = Arc::new(checkout(tools, source, instance).await?);
+    let checkout = Arc::new(checkout(source, instance, &tools.events, &tools.cancel).await?);
     let inputs = Inputs::new(plan, instance, tools.model.model(), tools.sandbox.name());
     let work =
         Work { tools, plan, instance, dir, inputs, checkout, environment: OnceCell::new() };
@@ -249,10 +261,14 @@ async fn go(
 }
 
 /// Finds or clones the repository and opens its base commit.
-async fn checkout(
-    tools: &Tools,
+///
+/// # Errors
+/// [`PipelineError`] when there is no repository, or no such commit in it.
+pub async fn checkout(
     source: &Source,
     instance: &Instance,
+    events: &Events,
+    cancel: &CancellationToken,
 ) -> Result<Checkout, PipelineError> {
     let path = match source {
         Source::At(path) => path.clone(),
@@ -267,10 +283,10 @@ async fn checkout(
             None => {
                 let into = dir.join(format!("{}.git", instance.repo.replace('/', "__")));
                 let url = repo::clone_url(url, &instance.repo)?;
-                tools.events.notice(format!("cloning {url}"));
+                events.notice(format!("cloning {url}"));
                 tokio::select! {
-                    cloned = repo::clone(&url, &into, &tools.events) => cloned?,
-                    () = tools.cancel.cancelled() => return Err(StageError::Cancelled.into()),
+                    cloned = repo::clone(&url, &into, events) => cloned?,
+                    () = cancel.cancelled() => return Err(StageError::Cancelled.into()),
                 }
                 into
             }
@@ -394,8 +410,6 @@ impl<'a> Work<'a> {
             self.tools,
             &plan.localize,
             &plan.prompts,
-            &plan.tokens,
-            plan.seed,
             self.instance,
             &self.checkout,
         )

@@ -305,12 +305,8 @@ pub(crate) enum ImagesCommand {
     Check(ImagesArgs),
     /// Pull the images of a dataset that are not on this machine
     Pull(ImagesArgs),
-    /// Remove images that `agent` made, and no others
-    Prune {
-        /// Say what would be removed, and stop
-        #[arg(long)]
-        dry_run: bool,
-    },
+    /// Remove images that `agent` made, and no others; those in use stay
+    Prune,
 }
 
 #[derive(Debug, Args)]
@@ -329,9 +325,9 @@ pub(crate) struct BuildArgs {
     /// `packages`, a git repository, or a source archive (.tar.gz, .zip, directory)
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
-    /// Commit, for a git repository
-    #[arg(long, value_name = "REV", default_value = "HEAD")]
-    pub(crate) rev: String,
+    /// Commit, for a git repository [default: HEAD]
+    #[arg(long, value_name = "REV")]
+    pub(crate) rev: Option<String>,
     /// Name of the image, for a git repository or a source archive
     #[arg(long, value_name = "NAME")]
     pub(crate) tag: Option<String>,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 use crate::dataset::DatasetError;
+use crate::images::ImageError;
 use crate::llm::ModelError;
 use crate::prompt::PromptError;
 use crate::repo::RepoError;
@@ -135,6 +136,12 @@ impl From<SandboxError> for CliError {
     fn from(error: SandboxError) -> Self {
         let hint = error.hint();
         Self::from_error(Kind::Environment, error).hint_unless_empty(hint)
+    }
+}
+
+impl From<ImageError> for CliError {
+    fn from(error: ImageError) -> Self {
+        Self::from_error(Kind::Environment, error)
     }
 }
 

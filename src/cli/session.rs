@@ -22,6 +22,7 @@ use crate::pipeline::{Plan, Stages};
 use crate::prompt::Prompts;
 use crate::report::{Drained, JsonLines, Reporter, Style, Terminal, drain};
 use crate::sandbox::{self, Choice, Sandbox};
+use crate::stage::localize::LocalizeConfig;
 use crate::store::RunDir;
 use crate::tools::Tools;
 
@@ -101,8 +102,6 @@ pub(crate) enum Replies<'a> {
     Journals(Vec<PathBuf>),
     /// The recordings bundled with these instances of `sample`.
     Bundled(&'a [Instance]),
-    /// Nobody is asked.
-    Nobody,
 }
 
 /// Decides: `--replay` first, then an endpoint, then the bundled recordings.
@@ -141,7 +140,6 @@ pub(crate) async fn model(
     cancel: &CancellationToken,
 ) -> Result<Arc<dyn ModelClient>, CliError> {
     Ok(match replies {
-        Replies::Nobody => Arc::new(Replay::new(&[], events.clone())?),
         Replies::Journals(paths) => {
             events.notice("no model is asked: replies come from recorded journals");
             Arc::new(Replay::new(&paths, events.clone())?)
@@ -205,7 +203,7 @@ pub(crate) fn plan(config: &Config, stages: Stages) -> Result<Plan, CliError> {
         TokenCounter::from_file(tokenizer).map_err(|e| CliError::from_error(Kind::Usage, e))?
     };
     Ok(Plan {
-        localize: config.localize.clone(),
+        localize: LocalizeConfig { seed: Some(config.run.seed), ..config.localize.clone() },
         repair: config.repair.clone(),
         reproduce: config.reproduce.clone(),
         execute: config.execute.clone(),

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -11,13 +10,12 @@ use crate::artifact::{Instance, Stage};
 use crate::cli::args::{LocalizeArgs, OutputArgs, StageArgs};
 use crate::cli::commands::stage;
 use crate::cli::error::{CliError, Kind};
-use crate::cli::session::{self, Replies, Reporting, Show};
+use crate::cli::session::{Reporting, Show};
 use crate::cli::settings::Settings;
-use crate::cli::{print, select};
+use crate::cli::select;
 use crate::event::Events;
-use crate::pipeline::{self, Plan, Source, Stages};
-use crate::stage::localize::Localizer;
-use crate::store::RunDir;
+use crate::pipeline::{self, Source};
+use crate::stage::localize::retrieve;
 
 pub(crate) async fn localize(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
     if args.no_model {
@@ -36,15 +34,13 @@ pub(crate) async fn localize(args: LocalizeArgs, output: &OutputArgs) -> Result<
 const LISTED: usize = 100;
 
 async fn without_model(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let mut settings = Settings::resolve(&args.settings, None)?;
-    settings.config.localize.localizer = Localizer::Retrieval;
+    let settings = Settings::resolve(&args.settings, None)?;
     let dataset = select::open_dataset(&args.target, &settings.config)?;
     let instances = select::select(&dataset, &args.select)?;
     let source = Source::Among {
         dir: select::repos_dir(&settings.config, &args.target)?,
         url: settings.config.repos.url.clone(),
     };
-    let plan = session::plan(&settings.config, Stages::only(Stage::Localize))?;
     let reporting = Reporting::start(output, Show { stages: false, json_events: false }, None)?;
     let mut out: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(std::fs::File::create(path).map_err(|error| {
@@ -54,7 +50,7 @@ async fn without_model(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCo
     };
     let mut failed = 0;
     for instance in &instances {
-        match rank(&settings, &plan, &source, instance, &reporting.events).await {
+        match rank(&settings, &source, instance, &reporting.events.of(&instance.id)).await {
             Ok(ranked) => {
                 let line = json!({"instance_id": instance.id, "ranked": ranked});
                 writeln!(out, "{line}")
@@ -62,30 +58,33 @@ async fn without_model(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCo
             }
             Err(error) => {
                 failed += 1;
-                reporting.events.of(&instance.id).notice(error);
+                reporting.events.of(&instance.id).notice(error.render(false).trim_end());
             }
         }
     }
     for message in reporting.finish().await {
         crate::cli::say(&message);
     }
-    print("")?;
+    out.flush().map_err(|error| CliError::from_error(Kind::Environment, error))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { Kind::Incomplete.code() })
 }
 
 async fn rank(
     settings: &Settings,
-    plan: &Plan,
     source: &Source,
     instance: &Instance,
     events: &Events,
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<String>, CliError> {
     let cancel = CancellationToken::new();
-    let nowhere = RunDir::create(&std::env::temp_dir()).map_err(|error| error.to_string())?;
-    let model = session::model(Replies::Nobody, settings, &nowhere, events, &cancel)
+    let checkout = pipeline::checkout(source, instance, events, &cancel)
         .await
-        .map_err(|error| error.render(false))?;
-    let localization =
-        pipeline::localize_only(plan, source, instance, Arc::clone(&model), events, &cancel).await?;
-    Ok(localization.ranked.into_iter().take(LISTED).map(|file| file.path).collect())
+        .map_err(|error| CliError::from_error(Kind::Environment, error))?;
+    let history = settings.config.localize.history_commits;
+    let (issue, events) = (instance.problem_statement.clone(), events.clone());
+    let ranked = tokio::task::spawn_blocking(move || {
+        retrieve(&checkout, &issue, history, &events)
+    })
+    .await
+    .map_err(|error| CliError::from_error(Kind::Environment, error))??;
+    Ok(ranked.into_iter().take(LISTED).map(|file| file.path).collect())
 }

@@ -45,8 +45,12 @@ pub(crate) fn candidates(checkout: &Checkout) -> Vec<&TreeFile> {
     all.into_iter().filter(|file| is_python(&file) || (wide && is_other(&file))).collect()
 }
 
-/// Reads the candidates and the history, and ranks. Blocks for as long as that takes.
-pub(crate) fn retrieve(
+/// Ranks files by retrieval alone: reads the candidates and the history. Blocks for as long as
+/// that takes.
+///
+/// # Errors
+/// [`RepoError`] when the object database cannot be read.
+pub fn retrieve(
     checkout: &Checkout,
     issue: &str,
     history_commits: usize,

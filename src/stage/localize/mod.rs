@@ -9,4 +9,5 @@ mod run;
 mod tree;
 
 pub use config::{LocalizeConfig, Localizer};
+pub use files::retrieve;
 pub use run::localize;
