@@ -57,3 +57,73 @@ pub enum LogFormat {
     /// `python -m unittest -v`.
     Unittest,
 }
+
+impl LogFormat {
+    /// All formats.
+    pub const ALL: [Self; 8] = [
+        Self::Pytest,
+        Self::PytestOptions,
+        Self::PytestV2,
+        Self::Matplotlib,
+        Self::Seaborn,
+        Self::Django,
+        Self::Sympy,
+        Self::Unittest,
+    ];
+
+    /// The name used in files, as in a row's `log_format` column.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pytest => "pytest",
+            Self::PytestOptions => "pytest-options",
+            Self::PytestV2 => "pytest-v2",
+            Self::Matplotlib => "matplotlib",
+            Self::Seaborn => "seaborn",
+            Self::Django => "django",
+            Self::Sympy => "sympy",
+            Self::Unittest => "unittest",
+        }
+    }
+
+    /// The format that a name of ours stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    /// The format that SWE-bench's name of a log parser (column `log_parser`) stands for. Parsers
+    /// of other languages than Python have none.
+    #[must_use]
+    pub fn from_parser(parser: &str) -> Option<Self> {
+        Some(match parser.strip_prefix("parse_log_")? {
+            "pytest" | "astroid" | "flask" | "marshmallow" | "pvlib" | "pyvista" | "sqlfluff"
+            | "xarray" => Self::Pytest,
+            "pytest_options" | "pydicom" | "requests" | "pylint" => Self::PytestOptions,
+            "pytest_v2" | "astropy" | "scikit" | "sphinx" => Self::PytestV2,
+            "matplotlib" => Self::Matplotlib,
+            "seaborn" => Self::Seaborn,
+            "django" => Self::Django,
+            "sympy" => Self::Sympy,
+            "unittest" => Self::Unittest,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_serde_writes() {
+        for format in LogFormat::ALL {
+            let written = serde_json::to_value(format).unwrap();
+            assert_eq!(written, format.name());
+            assert_eq!(LogFormat::from_name(format.name()), Some(format));
+        }
+        assert_eq!(LogFormat::from_parser("parse_log_scikit"), Some(LogFormat::PytestV2));
+        assert_eq!(LogFormat::from_parser("parse_log_jest"), None);
+        assert_eq!(LogFormat::from_parser("pytest"), None);
+    }
+}
