@@ -14,9 +14,8 @@ pub(crate) const END: &str = ">>>>> End Test Output";
 const HEREDOC: &str = "EOF_114329324912";
 
 /// Names on which no test runner is called, by SWE-bench's rule.
-const NOT_TESTS: [&str; 11] = [
-    ".json", ".png", "csv", ".txt", ".md", ".jpg", ".jpeg", ".pkl", ".yml", ".yaml", ".toml",
-];
+const NOT_TESTS: [&str; 11] =
+    [".json", ".png", "csv", ".txt", ".md", ".jpg", ".jpeg", ".pkl", ".yml", ".yaml", ".toml"];
 
 /// What an evaluation script is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +160,10 @@ mod tests {
     }
 
     fn position(script: &str, line: &str) -> usize {
-        script.lines().position(|found| found == line).unwrap_or_else(|| panic!("{line:?} missing in\n{script}"))
+        script
+            .lines()
+            .position(|found| found == line)
+            .unwrap_or_else(|| panic!("{line:?} missing in\n{script}"))
     }
 
     #[test]
@@ -191,7 +193,8 @@ mod tests {
     #[test]
     fn bash_takes_the_script_and_the_patch_arrives_unchanged() {
         let script = script(PATCH).unwrap();
-        let checked = std::process::Command::new("bash").args(["-n", "-c", &script]).output().unwrap();
+        let checked =
+            std::process::Command::new("bash").args(["-n", "-c", &script]).output().unwrap();
         assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
         let (_, rest) = script.split_once("<<'EOF_114329324912'\n").unwrap();
         assert_eq!(rest.split_once("EOF_114329324912\n").unwrap().0, PATCH);
@@ -199,7 +202,10 @@ mod tests {
 
     #[test]
     fn a_patch_that_breaks_the_script_is_refused() {
-        assert_eq!(script(&format!("{PATCH}+EOF_114329324912\n")), Err(EvalScriptError::Reserved(HEREDOC)));
+        assert_eq!(
+            script(&format!("{PATCH}+EOF_114329324912\n")),
+            Err(EvalScriptError::Reserved(HEREDOC))
+        );
         assert_eq!(script(&format!("{PATCH}+{START}\n")), Err(EvalScriptError::Reserved(START)));
         let data = "diff --git a/tests/x.csv b/tests/x.csv\n";
         assert_eq!(script(data), Err(EvalScriptError::NoTests));

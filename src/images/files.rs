@@ -130,12 +130,7 @@ impl Taker<'_> {
         Ok((!parts.is_empty()).then(|| parts.join("/")))
     }
 
-    fn take(
-        &mut self,
-        entry: &Path,
-        mode: FileMode,
-        content: Vec<u8>,
-    ) -> Result<(), FilesError> {
+    fn take(&mut self, entry: &Path, mode: FileMode, content: Vec<u8>) -> Result<(), FilesError> {
         self.bytes += content.len() as u64;
         if self.bytes > MAX_BYTES {
             return Err(self.refuse(entry, "makes the tree larger than 1 GiB"));
@@ -196,11 +191,11 @@ impl Taker<'_> {
 
     fn zip(&mut self, file: File) -> Result<(), FilesError> {
         let broken = |error: zip::result::ZipError| io::Error::other(error);
-        let mut archive =
-            zip::ZipArchive::new(file).map_err(|error| self.failed(broken(error)))?;
+        let mut archive = zip::ZipArchive::new(file).map_err(|error| self.failed(broken(error)))?;
         for index in 0..archive.len() {
             let entry = archive.by_index(index).map_err(|error| self.failed(broken(error)))?;
-            let path = Path::new(entry.name()).to_path_buf();
+            let name = entry.name().map_err(|error| self.failed(broken(error)))?;
+            let path = Path::new(name.as_ref()).to_path_buf();
             if entry.is_dir() {
                 continue;
             }

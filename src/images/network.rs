@@ -123,8 +123,8 @@ fn config_files(variables: &BTreeMap<String, String>) -> Vec<PathBuf> {
     let mut files = vec![PathBuf::from("/etc/xdg/pip/pip.conf"), PathBuf::from("/etc/pip.conf")];
     if let Some(home) = get("HOME") {
         files.push(Path::new(home).join(".pip/pip.conf"));
-        let config = get("XDG_CONFIG_HOME")
-            .map_or_else(|| Path::new(home).join(".config"), PathBuf::from);
+        let config =
+            get("XDG_CONFIG_HOME").map_or_else(|| Path::new(home).join(".config"), PathBuf::from);
         files.push(config.join("pip/pip.conf"));
     }
     files.extend(get("PIP_CONFIG_FILE").map(PathBuf::from));
@@ -219,7 +219,9 @@ mod tests {
             let network = Network::from_parts(&variables(&[("PIP_INDEX_URL", url)]), &[]);
             assert!(network.on_this_machine, "{url}");
         }
-        for (name, value) in [("NO_PROXY", "localhost,127.0.0.1"), ("PIP_INDEX_URL", "https://localhost.test/")] {
+        for (name, value) in
+            [("NO_PROXY", "localhost,127.0.0.1"), ("PIP_INDEX_URL", "https://localhost.test/")]
+        {
             assert!(!Network::from_parts(&variables(&[(name, value)]), &[]).on_this_machine);
         }
     }

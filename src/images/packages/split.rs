@@ -42,9 +42,8 @@ pub enum SplitError {
 
 /// The files of a source release that its repository would track.
 pub(crate) fn tracked(files: Files) -> Files {
-    let noise = |path: &str| {
-        path.split('/').any(|part| part == "PKG-INFO" || part.ends_with(".egg-info"))
-    };
+    let noise =
+        |path: &str| path.split('/').any(|part| part == "PKG-INFO" || part.ends_with(".egg-info"));
     files.into_iter().filter(|(path, _)| !noise(path)).collect()
 }
 
@@ -118,7 +117,8 @@ fn difference(before: &Files, after: &Files, what: &'static str) -> Result<Strin
     let tree = |id: Oid| repository.find_commit(id)?.tree();
     let mut options = DiffOptions::new();
     options.show_binary(true).context_lines(3);
-    let diff = repository.diff_tree_to_tree(Some(&tree(old)?), Some(&tree(new)?), Some(&mut options))?;
+    let diff =
+        repository.diff_tree_to_tree(Some(&tree(old)?), Some(&tree(new)?), Some(&mut options))?;
     let mut bytes = Vec::new();
     diff.print(DiffFormat::Patch, |_, _, line| {
         if matches!(line.origin(), '+' | '-' | ' ') {
@@ -236,10 +236,8 @@ mod tests {
             ("pkg/__init__.py", "__version__ = \"1.1\"\n"),
             ("tests/test_core.py", "changed\n"),
         ]);
-        let old = files(&[
-            ("pkg/__init__.py", "__version__ = \"1.0\"\n"),
-            ("tests/test_core.py", "x\n"),
-        ]);
+        let old =
+            files(&[("pkg/__init__.py", "__version__ = \"1.0\"\n"), ("tests/test_core.py", "x\n")]);
         let tests = ["tests/".to_owned()];
         let result = split(&old, &only_version, &tests, ("1.0", "1.1"));
         assert!(matches!(result, Err(SplitError::Empty { what: "patch of the source" })));

@@ -93,8 +93,11 @@ impl ContainerSpec {
             image: Some(self.image.clone()),
             hostname: (self.network != "host").then(|| HOSTNAME.to_owned()),
             user: Some("root".to_owned()),
-            entrypoint: Some(vec!["bash".to_owned()]),
+            // One empty word means none, also for images that have one. A real one here would be
+            // handed on to an image made of this container, whatever its changes say.
+            entrypoint: Some(vec![String::new()]),
             cmd: Some(vec![
+                "bash".to_owned(),
                 "-c".to_owned(),
                 KEEP_ALIVE.to_owned(),
                 "agent".to_owned(),

@@ -2,11 +2,14 @@
 
 mod container;
 mod contract;
+mod download;
 mod engine;
 mod exec;
+mod listing;
 mod owner;
 
 pub use container::{Container, ContainerSpec};
 pub use contract::{CONDA_ACTIVATE, CONTRACT};
 pub use engine::{Engine, ImageInfo};
 pub use exec::{ExecSpec, OnOutput};
+pub use listing::ListedImage;
