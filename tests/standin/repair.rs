@@ -154,60 +154,55 @@ fn malformed(blocks: &[Block], draw: &mut Draw) -> Reply {
     }
 }
 
-/// A different change at the same place.
+/// A different change at the same place, mostly one that still is good Python.
 fn wrong(known: &Known, draw: &mut Draw) -> Vec<Block> {
     let right: Vec<_> = known.edits.iter().map(block).collect();
-    let mut ways: Vec<Vec<Block>> = Vec::new();
+    let (mut subtle, mut crude) = (Vec::new(), Vec::new());
     for (place, edit) in known.edits.iter().enumerate() {
-        let mut put = |replace: Vec<String>| {
+        let with = |replace: Vec<String>| {
+            let mut blocks = right.clone();
+            blocks[place].replace = replace;
             // A new file is right in all details, or it is not written at all.
-            let changes = replace != edit.before() && replace != edit.after();
-            if changes && !edit.before().is_empty() {
-                let mut blocks = right.clone();
-                blocks[place].replace = replace;
-                ways.push(blocks);
-            }
+            let new = &blocks[place].replace;
+            let differs = *new != right[place].replace && *new != right[place].search;
+            (differs && !right[place].search.is_empty()).then_some(blocks)
         };
-        let added: Vec<_> = places(edit, Mark::Added);
-        for &line in &added {
-            for change in CHANGES.iter() {
-                if let Some(text) = change.apply(&edit.lines[line].1) {
-                    put(replaced(edit, line, text));
-                }
-            }
-        }
-        // An added line is missing.
-        if added.len() > 1 {
-            added.iter().for_each(|&line| put(without(edit, line)));
-        }
-        // A removed line stays, as the last of the new ones.
-        places(edit, Mark::Removed).iter().for_each(|&line| put(kept(edit, line)));
-    }
-    if known.edits.len() > 1 {
-        for place in 0..right.len() {
+        let added = places(edit, Mark::Added);
+        let changed = added.iter().flat_map(|&line| changes(edit, line));
+        subtle.extend(changed.filter_map(with));
+        let missing = added.iter().filter(|_| added.len() > 1).map(|&line| without(edit, line));
+        let stays = places(edit, Mark::Removed).into_iter().map(|line| kept(edit, line));
+        crude.extend(missing.chain(stays).filter_map(with));
+        if right.len() > 1 {
             let mut blocks = right.clone();
             blocks.remove(place);
-            ways.push(blocks);
+            crude.push(blocks);
         }
-    }
-    for (place, edit) in known.edits.iter().enumerate() {
         // Another shown line is changed in place of the right one.
-        for line in places(edit, Mark::Context) {
-            for change in CHANGES.iter() {
-                if let Some(text) = change.apply(&edit.lines[line].1) {
-                    let mut changed = edit.clone();
-                    changed.lines.retain(|(mark, _)| *mark != Mark::Added);
-                    changed.lines.iter_mut().for_each(|(mark, _)| *mark = Mark::Context);
-                    let old = &edit.lines[line].1;
-                    let line = changed.lines.iter().position(|(_, text)| text == old);
-                    let mut blocks = vec![right[place].clone()];
-                    blocks[0].replace = replaced(&changed, line.unwrap_or(0), text);
-                    ways.push(blocks);
-                }
-            }
-        }
+        let mut old = edit.clone();
+        old.lines.retain(|(mark, _)| *mark != Mark::Added);
+        let elsewhere = places(&old, Mark::Context);
+        let elsewhere = elsewhere.into_iter().flat_map(|line| {
+            let mut old = old.clone();
+            old.lines.iter_mut().for_each(|(mark, _)| *mark = Mark::Context);
+            changes(&old, line)
+        });
+        subtle.extend(elsewhere.map(|replace| vec![Block { replace, ..right[place].clone() }]));
     }
+    let subtly = crude.is_empty() || draw.happens(0.75);
+    let ways = if subtly && !subtle.is_empty() { subtle } else { crude };
     draw.pick(&ways).cloned().unwrap_or_else(|| vec![nothing_but_pass(&right[0])])
+}
+
+/// The text after the hunk with line `place` changed, in each way that fits the line.
+fn changes(edit: &Edit, place: usize) -> Vec<Vec<String>> {
+    let texts = CHANGES.iter().filter_map(|change| change.apply(&edit.lines[place].1));
+    let replaced = texts.map(|text| {
+        let mut changed = edit.clone();
+        changed.lines[place].1 = text;
+        changed.after()
+    });
+    replaced.collect()
 }
 
 /// The last resort: a statement that does nothing takes the place of the first line.
@@ -263,14 +258,6 @@ fn places(edit: &Edit, mark: Mark) -> Vec<usize> {
     let code = |text: &str| !text.trim().is_empty() && !text.trim_start().starts_with('#');
     let lines = edit.lines.iter().enumerate();
     lines.filter(|(_, (own, text))| *own == mark && code(text)).map(|(place, _)| place).collect()
-}
-
-fn replaced(edit: &Edit, place: usize, text: String) -> Vec<String> {
-    let mut changed = edit.clone();
-    if let Some(line) = changed.lines.get_mut(place) {
-        line.1 = text;
-    }
-    changed.after()
 }
 
 fn without(edit: &Edit, place: usize) -> Vec<String> {
