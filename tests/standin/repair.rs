@@ -12,6 +12,7 @@ use super::{Rates, Reply};
 #[derive(Debug, Clone, PartialEq)]
 struct Block {
     path: String,
+    deletes: bool,
     search: Vec<String>,
     replace: Vec<String>,
 }
@@ -54,12 +55,20 @@ pub(crate) fn draft(known: &Known, draw: &mut Draw) -> String {
 }
 
 fn block(edit: &Edit) -> Block {
-    Block { path: edit.path.clone(), search: edit.before(), replace: edit.after() }
+    Block {
+        path: edit.path.clone(),
+        deletes: edit.deletes,
+        search: edit.before(),
+        replace: edit.after(),
+    }
 }
 
 fn write(blocks: &[Block], open: &str, close: &str) -> String {
     let ticks = |line: &String| line.contains("```");
     let fenced = |block: &Block| {
+        if block.deletes {
+            return format!("### DELETE {}\n\n", block.path);
+        }
         // A fence inside the code must not end the block.
         let longer = if block.search.iter().chain(&block.replace).any(ticks) { "``" } else { "" };
         format!("{longer}{open}\n{}\n{close}{longer}\n\n", body(block))
@@ -90,9 +99,11 @@ fn mutated(known: &Known, mut blocks: Vec<Block>, draw: &mut Draw) -> String {
         4 => blocks.iter_mut().for_each(dedent),
         5 => blocks.reverse(),
         _ => {
-            let together = blocks.iter().map(body).collect::<Vec<_>>().join("\n\n");
+            let (gone, edited): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.deletes);
+            let gone = write(&gone, "", "");
+            let together = edited.iter().map(body).collect::<Vec<_>>().join("\n\n");
             return format!(
-                "The cause is clear. All edits together:\n\n````python\n{together}\n````\n"
+                "The cause is clear. All edits together:\n\n````python\n{together}\n````\n\n{gone}"
             );
         }
     }
@@ -135,6 +146,11 @@ fn dedent(block: &mut Block) {
 
 /// An answer that no parser can make an edit of, or whose edit fits nowhere.
 fn malformed(blocks: &[Block], draw: &mut Draw) -> Reply {
+    const PROSE: &str =
+        "The reason is that the value is used before it is checked. One should check it first.";
+    let Some(edited) = blocks.iter().position(|block| !block.deletes) else {
+        return Reply::text(PROSE);
+    };
     let full = write(blocks, "```python", "```");
     match draw.below(5) {
         0 => Reply::text(full.replace(">>>>>>> REPLACE\n", "")),
@@ -142,13 +158,11 @@ fn malformed(blocks: &[Block], draw: &mut Draw) -> Reply {
             let marker = full.find("=======").unwrap_or(full.len() / 2);
             Reply { cut: true, ..Reply::text(&full[..marker]) }
         }
-        2 => Reply::text(
-            "The reason is that the value is used before it is checked. One should check it first.",
-        ),
+        2 => Reply::text(PROSE),
         3 => Reply { content: None, ..Reply::text("") },
         _ => {
             let mut elsewhere = blocks.to_vec();
-            elsewhere[0].search.insert(0, "def no_such_line_in_this_file(self):".to_owned());
+            elsewhere[edited].search.insert(0, "def no_such_line_in_this_file(self):".to_owned());
             Reply::text(write(&elsewhere, "```python", "```"))
         }
     }
@@ -165,7 +179,8 @@ fn wrong(known: &Known, draw: &mut Draw) -> Vec<Block> {
             // A new file is right in all details, or it is not written at all.
             let new = &blocks[place].replace;
             let differs = *new != right[place].replace && *new != right[place].search;
-            (differs && !right[place].search.is_empty()).then_some(blocks)
+            let edits = !right[place].search.is_empty() && !right[place].deletes;
+            (differs && edits).then_some(blocks)
         };
         let added = places(edit, Mark::Added);
         let changed = added.iter().flat_map(|&line| changes(edit, line));
@@ -215,7 +230,7 @@ fn nothing_but_pass(right: &Block) -> Block {
         }
         None => replace = vec!["pass".to_owned()],
     }
-    Block { replace, ..right.clone() }
+    Block { replace, deletes: false, ..right.clone() }
 }
 
 /// A small change of one line that changes what it does.
@@ -369,6 +384,7 @@ def last():
         let lines = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect();
         let mut block = Block {
             path: "a.py".into(),
+            deletes: false,
             search: lines(&["    if a:", "", "        b"]),
             replace: lines(&["    if b:", "        a"]),
         };
