@@ -92,11 +92,10 @@ pub(crate) async fn build_checkout(
     let inputs = inputs(request, &layer, &commit);
     let mut reused = true;
     let present = engine.image(&request.image).await?;
-    let present = present.filter(|info| Kind::Instance.is_made_from(info, &inputs));
-    if present.is_none() || request.force {
+    let fits = present.as_ref().is_some_and(|info| Kind::Instance.is_made_from(info, &inputs));
+    if !fits || request.force {
         reused = false;
         events.notice(format!("building {}", request.image));
-        let replaced = engine.image(&request.image).await?;
         let build = Build { request, workshop, checkout, commit: &commit, events: &events };
         workshop
             .with(&layer.image, &request.instance, async |container| {
@@ -109,6 +108,12 @@ pub(crate) async fn build_checkout(
                 Ok(())
             })
             .await?;
+        // What had the name before: if it was ours it would only take up space from here on.
+        if let Some(old) = present.filter(|info| label(info, "inputs").is_some())
+            && let Err(error) = engine.remove_image(&old.id).await
+        {
+            events.notice(format!("the image that {} replaces stays: {error}", request.image));
+        }
     }
     let info = engine.image(&request.image).await?.ok_or_else(|| ImageError::Step {
         step: "making the image",
@@ -313,6 +318,8 @@ mod tests {
             notices.iter().any(|n| n.contains("stamp.txt") && n.contains("put back")),
             "{notices:?}"
         );
+        let others = ["agent-base:bookworm".to_owned()];
+        assert!(prune(Some(&others), &engine).await.unwrap().removed.is_empty(), "not ours");
         let pruned = prune(Some(std::slice::from_ref(&image)), &engine).await.unwrap();
         assert_eq!(pruned.removed, [image]);
     }

@@ -6,16 +6,12 @@
 
 use std::fmt::Write as _;
 
-/// First line of the part that is graded.
-pub(crate) const START: &str = ">>>>> Start Test Output";
-/// Line behind the part that is graded.
-pub(crate) const END: &str = ">>>>> End Test Output";
+use crate::artifact::LogFormat;
+use crate::testlog::directive;
+use crate::testlog::markers::{END, START};
+
 /// Ends the test patch in the script.
 const HEREDOC: &str = "EOF_114329324912";
-
-/// Names on which no test runner is called, by SWE-bench's rule.
-const NOT_TESTS: [&str; 11] =
-    [".json", ".png", "csv", ".txt", ".md", ".jpg", ".jpeg", ".pkl", ".yml", ".yaml", ".toml"];
 
 /// What an evaluation script is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +24,8 @@ pub(crate) struct EvalScript<'a> {
     pub(crate) test_patch: &'a str,
     /// Test command; the directives are appended.
     pub(crate) test_command: &'a str,
+    /// Decides what the runner calls a test file.
+    pub(crate) log_format: LogFormat,
 }
 
 /// Why no script can be written.
@@ -53,7 +51,7 @@ impl EvalScript<'_> {
             }
         }
         let touched = touched(self.test_patch);
-        let directives: Vec<String> = directives(self.test_patch).map(word).collect();
+        let directives = directive::of_patch(self.log_format, self.test_patch);
         if directives.is_empty() {
             return Err(EvalScriptError::NoTests);
         }
@@ -69,7 +67,7 @@ impl EvalScript<'_> {
             let _ = writeln!(restore, "rm -f {}", added.join(" "));
         }
         let restore = restore.trim_end();
-        let Self { base_commit, install, test_patch, test_command } = self;
+        let Self { base_commit, install, test_patch, test_command, .. } = self;
         let newline = if test_patch.ends_with('\n') { "" } else { "\n" };
         Ok(format!(
             "#!/bin/bash\n\
@@ -94,7 +92,7 @@ impl EvalScript<'_> {
              {test_command} {directives}\n\
              : '{END}'\n\
              {restore}\n",
-            directives = directives.join(" "),
+            directives = directives.iter().map(word).collect::<Vec<_>>().join(" "),
         ))
     }
 }
@@ -103,7 +101,7 @@ impl EvalScript<'_> {
 fn touched(patch: &str) -> Vec<(&str, bool)> {
     let mut files: Vec<(&str, bool)> = Vec::new();
     for line in patch.lines() {
-        if let Some(path) = path_of(line) {
+        if let Some(path) = directive::patched_paths(line).next() {
             files.push((path, true));
         } else if line.starts_with("new file mode ")
             && let Some(last) = files.last_mut()
@@ -112,20 +110,6 @@ fn touched(patch: &str) -> Vec<(&str, bool)> {
         }
     }
     files
-}
-
-/// What is appended to the test command: the paths of the patch, less those of plain data.
-fn directives(patch: &str) -> impl Iterator<Item = &str> {
-    patch
-        .lines()
-        .filter_map(path_of)
-        .filter(|path| !NOT_TESTS.iter().any(|ending| path.ends_with(ending)))
-}
-
-/// The path after the change, of a `diff --git` line without quoted names.
-fn path_of(line: &str) -> Option<&str> {
-    let names = line.strip_prefix("diff --git a/")?;
-    names.rsplit_once(" b/").map(|(_, after)| after)
 }
 
 /// `text` as one word of a shell command, bare where that is safe.
@@ -155,6 +139,7 @@ mod tests {
             install: "python -m pip install -e .",
             test_patch,
             test_command: "pytest -rA",
+            log_format: LogFormat::Pytest,
         }
         .compose()
     }

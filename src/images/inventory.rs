@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use crate::artifact::{Instance, InstanceId};
+use crate::event::Events;
 use crate::sandbox::SandboxError;
 use crate::sandbox::docker::{Engine, ImageInfo};
 
@@ -96,6 +98,36 @@ pub async fn check(
         });
     }
     Ok(statuses)
+}
+
+/// Pulls the images of instances that are not here; instances that name none are passed over.
+/// Answers the images that could not be had, with the reason.
+///
+/// # Errors
+/// [`SandboxError::Engine`] if the engine is gone.
+pub async fn pull(
+    instances: &[Instance],
+    engine: &Engine,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Result<Vec<(String, SandboxError)>, SandboxError> {
+    let mut missing = Vec::new();
+    for status in check(instances, engine).await? {
+        let Some(image) = status.image.filter(|_| status.size.is_none()) else { continue };
+        let events = events.of(&status.instance);
+        let progress = |line| events.notice(line);
+        let pulled = tokio::select! {
+            biased;
+            () = cancel.cancelled() => break,
+            pulled = engine.pull(&image, &progress) => pulled,
+        };
+        match pulled {
+            Ok(()) => {}
+            Err(error @ SandboxError::Engine { .. }) => return Err(error),
+            Err(error) => missing.push((image, error)),
+        }
+    }
+    Ok(missing)
 }
 
 /// What [`prune`] did.

@@ -22,4 +22,4 @@ pub use environment::{LOCAL_BASE, PIP};
 pub use error::ImageError;
 pub use eval_script::EvalScriptError;
 pub use files::FilesError;
-pub use inventory::{ImageStatus, Pruned, check, prune};
+pub use inventory::{ImageStatus, Pruned, check, prune, pull};

@@ -43,6 +43,8 @@ pub(crate) enum Mark {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Edit {
     pub(crate) path: String,
+    /// Whether the file goes.
+    pub(crate) deletes: bool,
     pub(crate) lines: Vec<(Mark, String)>,
 }
 
@@ -123,7 +125,7 @@ fn read_scripts(folder: &Path, kind: &str) -> Result<Vec<String>, String> {
 /// The hunks of a git diff.
 pub(crate) fn edits(patch: &str) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();
-    let (mut old, mut path) = (String::new(), String::new());
+    let (mut old, mut path, mut deletes) = (String::new(), String::new(), false);
     // Lines of the hunk that are still to come, before and after.
     let (mut before, mut after) = (0, 0);
     for line in patch.split('\n') {
@@ -145,10 +147,11 @@ pub(crate) fn edits(patch: &str) -> Vec<Edit> {
             old = clean(name);
         } else if let Some(name) = line.strip_prefix("+++ ") {
             let new = clean(name);
-            path = if new.is_empty() { old.clone() } else { new };
+            deletes = new.is_empty();
+            path = if deletes { old.clone() } else { new };
         } else if let Some(ranges) = line.strip_prefix("@@ -") {
             (before, after) = lengths(ranges);
-            edits.push(Edit { path: path.clone(), lines: Vec::new() });
+            edits.push(Edit { path: path.clone(), deletes, lines: Vec::new() });
         }
     }
     edits
@@ -217,8 +220,14 @@ new file mode 100644
         );
         assert!(lines(edits[0].after()).ends_with(&format!("    return value // 2{tail}")));
         assert_eq!(lines(edits[1].after()), "def last():\n    return 1");
-        assert!(edits[2].before().is_empty());
+        assert!(edits[2].before().is_empty() && edits.iter().all(|edit| !edit.deletes));
         assert_eq!(lines(edits[2].after()), "--- this is text, not a header\nX = 1");
+    }
+
+    #[test]
+    fn a_file_that_goes_is_marked() {
+        let edits = edits("--- a/x.py\n+++ /dev/null\n@@ -1 +0,0 @@\n-x = 1\n");
+        assert_eq!((edits[0].path.as_str(), edits[0].deletes), ("x.py", true));
     }
 
     #[test]

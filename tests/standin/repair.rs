@@ -12,6 +12,7 @@ use super::{Rates, Reply};
 #[derive(Debug, Clone, PartialEq)]
 struct Block {
     path: String,
+    deletes: bool,
     search: Vec<String>,
     replace: Vec<String>,
 }
@@ -54,12 +55,20 @@ pub(crate) fn draft(known: &Known, draw: &mut Draw) -> String {
 }
 
 fn block(edit: &Edit) -> Block {
-    Block { path: edit.path.clone(), search: edit.before(), replace: edit.after() }
+    Block {
+        path: edit.path.clone(),
+        deletes: edit.deletes,
+        search: edit.before(),
+        replace: edit.after(),
+    }
 }
 
 fn write(blocks: &[Block], open: &str, close: &str) -> String {
     let ticks = |line: &String| line.contains("```");
     let fenced = |block: &Block| {
+        if block.deletes {
+            return format!("### DELETE {}\n\n", block.path);
+        }
         // A fence inside the code must not end the block.
         let longer = if block.search.iter().chain(&block.replace).any(ticks) { "``" } else { "" };
         format!("{longer}{open}\n{}\n{close}{longer}\n\n", body(block))
@@ -90,9 +99,11 @@ fn mutated(known: &Known, mut blocks: Vec<Block>, draw: &mut Draw) -> String {
         4 => blocks.iter_mut().for_each(dedent),
         5 => blocks.reverse(),
         _ => {
-            let together = blocks.iter().map(body).collect::<Vec<_>>().join("\n\n");
+            let (gone, edited): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|b| b.deletes);
+            let gone = write(&gone, "", "");
+            let together = edited.iter().map(body).collect::<Vec<_>>().join("\n\n");
             return format!(
-                "The cause is clear. All edits together:\n\n````python\n{together}\n````\n"
+                "The cause is clear. All edits together:\n\n````python\n{together}\n````\n\n{gone}"
             );
         }
     }
@@ -135,6 +146,11 @@ fn dedent(block: &mut Block) {
 
 /// An answer that no parser can make an edit of, or whose edit fits nowhere.
 fn malformed(blocks: &[Block], draw: &mut Draw) -> Reply {
+    const PROSE: &str =
+        "The reason is that the value is used before it is checked. One should check it first.";
+    let Some(edited) = blocks.iter().position(|block| !block.deletes) else {
+        return Reply::text(PROSE);
+    };
     let full = write(blocks, "```python", "```");
     match draw.below(5) {
         0 => Reply::text(full.replace(">>>>>>> REPLACE\n", "")),
@@ -142,72 +158,66 @@ fn malformed(blocks: &[Block], draw: &mut Draw) -> Reply {
             let marker = full.find("=======").unwrap_or(full.len() / 2);
             Reply { cut: true, ..Reply::text(&full[..marker]) }
         }
-        2 => Reply::text(
-            "The reason is that the value is used before it is checked. One should check it first.",
-        ),
+        2 => Reply::text(PROSE),
         3 => Reply { content: None, ..Reply::text("") },
         _ => {
             let mut elsewhere = blocks.to_vec();
-            elsewhere[0].search.insert(0, "def no_such_line_in_this_file(self):".to_owned());
+            elsewhere[edited].search.insert(0, "def no_such_line_in_this_file(self):".to_owned());
             Reply::text(write(&elsewhere, "```python", "```"))
         }
     }
 }
 
-/// A different change at the same place.
+/// A different change at the same place, mostly one that still is good Python.
 fn wrong(known: &Known, draw: &mut Draw) -> Vec<Block> {
     let right: Vec<_> = known.edits.iter().map(block).collect();
-    let mut ways: Vec<Vec<Block>> = Vec::new();
+    let (mut subtle, mut crude) = (Vec::new(), Vec::new());
     for (place, edit) in known.edits.iter().enumerate() {
-        let mut put = |replace: Vec<String>| {
+        let with = |replace: Vec<String>| {
+            let mut blocks = right.clone();
+            blocks[place].replace = replace;
             // A new file is right in all details, or it is not written at all.
-            let changes = replace != edit.before() && replace != edit.after();
-            if changes && !edit.before().is_empty() {
-                let mut blocks = right.clone();
-                blocks[place].replace = replace;
-                ways.push(blocks);
-            }
+            let new = &blocks[place].replace;
+            let differs = *new != right[place].replace && *new != right[place].search;
+            let edits = !right[place].search.is_empty() && !right[place].deletes;
+            (differs && edits).then_some(blocks)
         };
-        let added: Vec<_> = places(edit, Mark::Added);
-        for &line in &added {
-            for change in CHANGES.iter() {
-                if let Some(text) = change.apply(&edit.lines[line].1) {
-                    put(replaced(edit, line, text));
-                }
-            }
-        }
-        // An added line is missing.
-        if added.len() > 1 {
-            added.iter().for_each(|&line| put(without(edit, line)));
-        }
-        // A removed line stays, as the last of the new ones.
-        places(edit, Mark::Removed).iter().for_each(|&line| put(kept(edit, line)));
-    }
-    if known.edits.len() > 1 {
-        for place in 0..right.len() {
+        let added = places(edit, Mark::Added);
+        let changed = added.iter().flat_map(|&line| changes(edit, line));
+        subtle.extend(changed.filter_map(with));
+        let missing = added.iter().filter(|_| added.len() > 1).map(|&line| without(edit, line));
+        let stays = places(edit, Mark::Removed).into_iter().map(|line| kept(edit, line));
+        crude.extend(missing.chain(stays).filter_map(with));
+        if right.len() > 1 {
             let mut blocks = right.clone();
             blocks.remove(place);
-            ways.push(blocks);
+            crude.push(blocks);
         }
-    }
-    for (place, edit) in known.edits.iter().enumerate() {
         // Another shown line is changed in place of the right one.
-        for line in places(edit, Mark::Context) {
-            for change in CHANGES.iter() {
-                if let Some(text) = change.apply(&edit.lines[line].1) {
-                    let mut changed = edit.clone();
-                    changed.lines.retain(|(mark, _)| *mark != Mark::Added);
-                    changed.lines.iter_mut().for_each(|(mark, _)| *mark = Mark::Context);
-                    let old = &edit.lines[line].1;
-                    let line = changed.lines.iter().position(|(_, text)| text == old);
-                    let mut blocks = vec![right[place].clone()];
-                    blocks[0].replace = replaced(&changed, line.unwrap_or(0), text);
-                    ways.push(blocks);
-                }
-            }
-        }
+        let mut old = edit.clone();
+        old.lines.retain(|(mark, _)| *mark != Mark::Added);
+        let elsewhere = places(&old, Mark::Context);
+        let elsewhere = elsewhere.into_iter().flat_map(|line| {
+            let mut old = old.clone();
+            old.lines.iter_mut().for_each(|(mark, _)| *mark = Mark::Context);
+            changes(&old, line)
+        });
+        subtle.extend(elsewhere.map(|replace| vec![Block { replace, ..right[place].clone() }]));
     }
+    let subtly = crude.is_empty() || draw.happens(0.75);
+    let ways = if subtly && !subtle.is_empty() { subtle } else { crude };
     draw.pick(&ways).cloned().unwrap_or_else(|| vec![nothing_but_pass(&right[0])])
+}
+
+/// The text after the hunk with line `place` changed, in each way that fits the line.
+fn changes(edit: &Edit, place: usize) -> Vec<Vec<String>> {
+    let texts = CHANGES.iter().filter_map(|change| change.apply(&edit.lines[place].1));
+    let replaced = texts.map(|text| {
+        let mut changed = edit.clone();
+        changed.lines[place].1 = text;
+        changed.after()
+    });
+    replaced.collect()
 }
 
 /// The last resort: a statement that does nothing takes the place of the first line.
@@ -220,7 +230,7 @@ fn nothing_but_pass(right: &Block) -> Block {
         }
         None => replace = vec!["pass".to_owned()],
     }
-    Block { replace, ..right.clone() }
+    Block { replace, deletes: false, ..right.clone() }
 }
 
 /// A small change of one line that changes what it does.
@@ -263,14 +273,6 @@ fn places(edit: &Edit, mark: Mark) -> Vec<usize> {
     let code = |text: &str| !text.trim().is_empty() && !text.trim_start().starts_with('#');
     let lines = edit.lines.iter().enumerate();
     lines.filter(|(_, (own, text))| *own == mark && code(text)).map(|(place, _)| place).collect()
-}
-
-fn replaced(edit: &Edit, place: usize, text: String) -> Vec<String> {
-    let mut changed = edit.clone();
-    if let Some(line) = changed.lines.get_mut(place) {
-        line.1 = text;
-    }
-    changed.after()
 }
 
 fn without(edit: &Edit, place: usize) -> Vec<String> {
@@ -382,6 +384,7 @@ def last():
         let lines = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect();
         let mut block = Block {
             path: "a.py".into(),
+            deletes: false,
             search: lines(&["    if a:", "", "        b"]),
             replace: lines(&["    if b:", "        a"]),
         };

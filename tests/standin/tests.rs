@@ -11,7 +11,7 @@ use agent::llm::{
 };
 
 use super::gold::tests::PATCH;
-use super::{Standin, StandinConfig, Wrap};
+use super::{Ordered, Rated, Standin, StandinConfig, Wrap};
 
 struct Served {
     standin: Standin,
@@ -65,7 +65,7 @@ async fn answers_depend_on_the_sample_alone() {
     let served = serve(|_| ()).await;
     let single = client(&served, |_| ()).await;
     let several = client(&served, |config| config.n_per_request = 10).await;
-    assert_eq!(single.model(), "standin");
+    assert_eq!((served.standin.instances(), single.model()), (1, "standin"));
     for call in [Call::Localize, Call::Repair, Call::Reproduce, Call::SelectRegression] {
         let (one, other) = (ask(&single, call, 30).await, ask(&several, call, 30).await);
         for (one, other) in one.iter().zip(&other) {
@@ -140,7 +140,8 @@ async fn refusals_are_those_that_clients_know() {
 async fn ordered_faults_come_and_pass() {
     for fault in ["429", "500", "truncated", "drop", "hang"] {
         let served = serve(|config| {
-            config.ordered = vec![format!("{fault}@repair:1:2").parse().expect("an order")];
+            let order: Ordered = format!("{fault}@repair:1:2").parse().expect("an order");
+            config.ordered = vec![order];
             config.retry_after = 0.01;
         })
         .await;
@@ -164,7 +165,8 @@ async fn ordered_faults_come_and_pass() {
 #[tokio::test]
 async fn faults_by_rate_are_drawn_for_each_request() {
     let served = serve(|config| {
-        config.rated = vec!["500=0.3".parse().expect("a rate")];
+        let rated: Rated = "500=0.3".parse().expect("a rate");
+        config.rated = vec![rated];
         config.max_n = 1;
     })
     .await;

@@ -198,6 +198,7 @@ impl Work<'_> {
             install: &package.install,
             test_patch: &test_patch,
             test_command: &package.test_command,
+            log_format: package.log_format,
         }
         .compose()?;
         let image = build_checkout(
@@ -333,9 +334,18 @@ fn length(list: &Value) -> usize {
 fn released(archive: &Path) -> Option<String> {
     let file = std::fs::File::open(archive).ok()?;
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
-    let dates = tar.entries().ok()?.filter_map(|entry| entry.ok()?.header().mtime().ok());
-    let newest = i64::try_from(dates.max()?).ok()?;
-    OffsetDateTime::from_unix_timestamp(newest).ok()?.format(&Rfc3339).ok()
+    let dates = tar.entries().ok()?.filter_map(|entry| date(&mut entry.ok()?));
+    OffsetDateTime::from_unix_timestamp(dates.max()?).ok()?.format(&Rfc3339).ok()
+}
+
+/// An entry's date. Where it has a fraction, the header itself may say 0.
+fn date(entry: &mut tar::Entry<'_, impl std::io::Read>) -> Option<i64> {
+    let header = i64::try_from(entry.header().mtime().ok()?).ok()?;
+    let extended = entry.pax_extensions().ok().flatten().and_then(|extensions| {
+        let mtime = extensions.flatten().find(|extension| extension.key() == Ok("mtime"))?;
+        mtime.value().ok()?.split('.').next()?.parse().ok()
+    });
+    Some(extended.unwrap_or(header))
 }
 
 #[cfg(test)]

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::artifact::{InstanceId, LogFormat};
 use crate::images::ImageError;
-use crate::images::eval_script::{END, START};
 use crate::images::workshop::{Workshop, end_of, step};
 use crate::sandbox::docker::ExecSpec;
-use crate::testlog;
+use crate::testlog::markers;
 
 /// How often each side runs; a test that does not answer the same every time is dropped.
 const RUNS: usize = 2;
@@ -101,25 +100,10 @@ impl Trial<'_> {
             image: self.image.to_owned(),
             log: format!("{}\n({why})", end_of(&log)),
         };
-        let part = graded(&log).ok_or_else(|| failed("the markers are missing"))?;
-        let results = passed(self.log_format, part);
-        if results.is_empty() {
-            return Err(failed("no test result was found"));
-        }
-        Ok(results)
+        let statuses =
+            markers::statuses(self.log_format, &log).map_err(|error| failed(&error.to_string()))?;
+        Ok(statuses.into_iter().map(|(name, status)| (name, status.is_pass())).collect())
     }
-}
-
-/// The part of a log between the markers.
-fn graded(log: &str) -> Option<&str> {
-    let (_, rest) = log.split_once(START)?;
-    let (part, _) = rest.split_once(END)?;
-    Some(part)
-}
-
-/// Every test that the log names, with whether it passed.
-fn passed(format: LogFormat, log: &str) -> Results {
-    testlog::parse(format, log).into_iter().map(|(name, status)| (name, status.passed())).collect()
 }
 
 #[cfg(test)]
@@ -154,12 +138,5 @@ mod tests {
         assert_eq!(measured.flaky, ["a"]);
         assert_eq!(measured.pass_to_pass, ["b"]);
         assert!(measured.fail_to_pass.is_empty());
-    }
-
-    #[test]
-    fn only_the_part_between_the_markers_counts() {
-        let log = format!("PASSED a::x\n+ : '{START}'\nFAILED a::x\n+ : '{END}'\nPASSED a::x\n");
-        assert_eq!(passed(LogFormat::Pytest, graded(&log).unwrap()), run(&[("a::x", false)]));
-        assert_eq!(graded(&format!("{END} {START}")), None);
     }
 }
