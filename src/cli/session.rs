@@ -14,14 +14,14 @@ use crate::artifact::Instance;
 use crate::cli::args::{ColorChoice, OutputArgs};
 use crate::cli::error::{CliError, Kind};
 use crate::cli::settings::Settings;
-use crate::config::{Config, SandboxKind};
+use crate::config::Config;
 use crate::dataset;
 use crate::event::Events;
 use crate::llm::{HttpClient, HttpConfig, Journaled, ModelClient, Replay, TokenCounter};
 use crate::pipeline::{Plan, Stages};
 use crate::prompt::Prompts;
 use crate::report::{Drained, JsonLines, Reporter, Style, Terminal, drain};
-use crate::sandbox::{self, Choice, Sandbox};
+use crate::sandbox::{self, Sandbox};
 use crate::stage::localize::LocalizeConfig;
 use crate::store::RunDir;
 use crate::tools::Tools;
@@ -112,18 +112,16 @@ pub(crate) fn replies<'a>(
     dataset: &str,
     instances: &'a [Instance],
 ) -> Result<Replies<'a>, CliError> {
-    let own_journals = || -> Vec<PathBuf> {
-        let journal = |i: &Instance| run.path().join(i.id.as_str()).join("journal.jsonl");
-        instances.iter().map(journal).filter(|path| path.exists()).collect()
-    };
+    let has_journal =
+        |instance: &Instance| run.path().join(instance.id.as_str()).join("journal.jsonl").exists();
     match replay {
         Some(Some(path)) => Ok(Replies::Journals(vec![path.clone()])),
-        Some(None) => match own_journals() {
-            journals if !journals.is_empty() => Ok(Replies::Journals(journals)),
-            _ if dataset == "sample" => Ok(Replies::Bundled(instances)),
-            _ => Err(CliError::usage(format!("{} holds no journal", run.path().display()))
-                .hint("name one with `--replay PATH`")),
-        },
+        Some(None) if instances.iter().any(has_journal) => {
+            Ok(Replies::Journals(vec![run.path().to_owned()]))
+        }
+        Some(None) if dataset == "sample" => Ok(Replies::Bundled(instances)),
+        Some(None) => Err(CliError::usage(format!("{} holds no journal", run.path().display()))
+            .hint("name one with `--replay PATH`")),
         None if !settings.config.model.base_url.is_empty() => Ok(Replies::Endpoint),
         None if dataset == "sample" => Ok(Replies::Bundled(instances)),
         None => Err(CliError::usage("no model endpoint is given")
@@ -146,7 +144,7 @@ pub(crate) async fn model(
         }
         Replies::Bundled(instances) => {
             events.notice("no model is asked: replies are the recordings bundled with `sample`");
-            let mut replay = Replay::new(&[], events.clone())?;
+            let mut replay = Replay::empty(events.clone());
             for instance in instances {
                 if let Some(lines) = dataset::sample::replies(&instance.id) {
                     replay = replay.and_lines(&instance.id, lines)?;
@@ -183,13 +181,8 @@ pub(crate) async fn sandbox(
     config: &Config,
     events: &Events,
 ) -> Result<(Arc<dyn Sandbox>, String), CliError> {
-    let choice = match config.run.sandbox {
-        SandboxKind::Auto => Choice::Auto,
-        SandboxKind::Docker => Choice::Docker,
-        SandboxKind::Local => Choice::Local,
-    };
     let run_id = format!("{}-{}", std::process::id(), time::OffsetDateTime::now_utc().unix_timestamp());
-    Ok(sandbox::connect(choice, &config.sandbox, &run_id, events.clone()).await?)
+    Ok(sandbox::connect(config.run.sandbox, config.sandbox.clone(), &run_id, events.clone()).await?)
 }
 
 /// The plan that the settings describe.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::sandbox::SandboxConfig;
+use crate::sandbox::{Choice, SandboxConfig};
 use crate::stage::execute::ExecuteConfig;
 use crate::stage::localize::LocalizeConfig;
 use crate::stage::repair::RepairConfig;
@@ -56,21 +56,9 @@ pub struct Config {
 pub struct RunConfig {
     pub jobs: usize,
     pub sessions: usize,
-    pub sandbox: SandboxKind,
+    pub sandbox: Choice,
     pub seed: u64,
     pub name: String,
-}
-
-/// Where code runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SandboxKind {
-    /// Docker when a daemon answers, else local.
-    Auto,
-    /// Containers.
-    Docker,
-    /// A throw-away copy on this machine.
-    Local,
 }
 
 /// The endpoint. Fields are documented in `default.toml`.
@@ -212,7 +200,7 @@ mod tests {
     #[test]
     fn the_defaults_are_valid_and_complete() {
         let config = resolve(&[]).unwrap();
-        assert_eq!(config.run.sandbox, SandboxKind::Auto);
+        assert_eq!(config.run.sandbox, Choice::Auto);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use crate::cli::args::{DoctorArgs, OutputArgs};
 use crate::cli::error::{CliError, Kind};
 use crate::cli::settings::Settings;
 use crate::cli::{print, print_json, select, session};
-use crate::config::SandboxKind;
 use crate::event::Events;
 use crate::llm::{HttpClient, ModelClient};
+use crate::sandbox::Choice;
 use crate::sandbox::docker::Engine;
 
 #[derive(Serialize)]
@@ -82,12 +82,12 @@ async fn endpoint(settings: &Settings) -> Check {
 
 async fn containers(settings: &Settings) -> Vec<Check> {
     let kind = settings.config.run.sandbox;
-    if kind == SandboxKind::Local {
+    if kind == Choice::Local {
         return vec![Check::good("sandbox", "local, as the settings say")];
     }
     let engine = match Engine::connect().await {
         Ok(engine) => engine,
-        Err(error) if kind == SandboxKind::Auto => {
+        Err(error) if kind == Choice::Auto => {
             let found = format!("local, because {error}");
             return vec![Check::good("sandbox", found)];
         }

@@ -107,7 +107,9 @@ impl Replay {
         Ok(self)
     }
 
-    fn empty(events: Events) -> Self {
+    /// A replay that holds nothing yet; [`Replay::and_lines`] adds recordings.
+    #[must_use]
+    pub fn empty(events: Events) -> Self {
         Self {
             model: UNNAMED.to_owned(),
             events,
