@@ -1,0 +1,7 @@
+"""``python -m ledgerly``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
