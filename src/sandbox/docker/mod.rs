@@ -1,0 +1,17 @@
+//! Containers: the engine's client, and the sandbox on top of it.
+
+mod container;
+mod contract;
+mod engine;
+mod exec;
+mod owner;
+mod session;
+mod tree_image;
+#[cfg(test)]
+pub(crate) mod trial;
+
+pub use container::{Container, ContainerSpec};
+pub use contract::{CONDA_ACTIVATE, CONTRACT};
+pub use engine::{Engine, ImageInfo};
+pub use exec::{ExecSpec, OnOutput};
+pub use session::DockerSandbox;

@@ -1,0 +1,142 @@
+//! The bash around a script: how it is passed so that no quoting can break it, how the environment
+//! is activated, and how a tree becomes a repository with one commit.
+
+/// Where SWE-bench's images keep the repository.
+pub(crate) const TESTBED: &str = "/testbed";
+
+/// A single string of an environment may have at most 128 KiB (Linux, `MAX_ARG_STRLEN`).
+const CHUNK_BYTES: usize = 100_000;
+
+/// Runs the script that [`script_environment`] passed. It travels in the environment and not in
+/// the arguments, so that a `pkill -f` inside cannot hit the shell that runs it.
+///
+/// `$1` is the work tree; `$2` is a file to source before `conda activate testbed`, if it exists.
+pub(crate) const RUNNER: &str = r#"
+exec </dev/null 2>&1
+__agent_script=
+for __agent_part in ${!AGENT_SCRIPT_*}; do
+    __agent_script+=${!__agent_part}
+    unset "$__agent_part"
+done
+unset __agent_part
+cd "$1" || exit 1
+if [ -n "$2" ] && [ -f "$2" ]; then
+    source "$2" && conda activate testbed || echo "agent: cannot activate the environment testbed"
+fi
+set --
+eval "$__agent_script"
+"#;
+
+/// The activation script of SWE-bench's images.
+pub(crate) const ACTIVATE: &str = "/opt/miniconda3/bin/activate";
+
+/// The variables that carry `script` to [`RUNNER`], in pieces that the kernel accepts. Their names
+/// sort in the order of the pieces.
+pub(crate) fn script_environment(script: &str) -> Vec<(String, String)> {
+    let mut parts = Vec::new();
+    let mut rest = script;
+    while !rest.is_empty() {
+        let cut = rest.floor_char_boundary(CHUNK_BYTES);
+        let (part, tail) = rest.split_at(cut);
+        parts.push((format!("AGENT_SCRIPT_{:04}", parts.len()), part.to_owned()));
+        rest = tail;
+    }
+    parts
+}
+
+/// Makes the current directory a repository with exactly one commit and nothing else: no parent,
+/// tag, remote, reflog or hook. Author and date are fixed, so equal trees give equal commits.
+/// Ignored files are added too: the tree is the base commit's, and there they are tracked.
+pub(crate) const ONE_COMMIT: &str = r#"
+set -eu
+rm -rf .git
+export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+git_=(git -c init.defaultBranch=main -c core.logAllRefUpdates=false -c core.autocrlf=false
+      -c core.safecrlf=false -c gc.auto=0 -c core.fileMode=true -c commit.gpgSign=false
+      -c core.hooksPath=/dev/null -c safe.directory=*)
+"${git_[@]}" init -q --template=
+"${git_[@]}" add --all --force .
+export GIT_AUTHOR_NAME=agent GIT_AUTHOR_EMAIL=agent@localhost GIT_AUTHOR_DATE='2000-01-01T00:00:00Z'
+export GIT_COMMITTER_NAME=agent GIT_COMMITTER_EMAIL=agent@localhost
+export GIT_COMMITTER_DATE='2000-01-01T00:00:00Z'
+"${git_[@]}" commit -q --allow-empty --no-verify -m base
+"${git_[@]}" config core.logAllRefUpdates false
+"#;
+
+/// Puts changes of tracked files into the only commit, so that `git diff HEAD` stays empty.
+pub(crate) const AMEND_COMMIT: &str = r#"
+set -eu
+git diff --quiet HEAD && exit 0
+export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+export GIT_COMMITTER_NAME=agent GIT_COMMITTER_EMAIL=agent@localhost
+export GIT_COMMITTER_DATE='2000-01-01T00:00:00Z'
+git_=(git -c safe.directory=* -c commit.gpgSign=false -c core.hooksPath=/dev/null -c gc.auto=0)
+"${git_[@]}" commit -q --all --amend --no-edit --no-verify
+"${git_[@]}" prune --expire=now
+"#;
+
+/// Prepares a session of an image that others made: makes the scratch directory, checks that there
+/// is a repository, and takes away every name by which a commit that is not an ancestor of HEAD
+/// could be found: remotes, tags, other branches, stashes, worktrees, reflogs, `FETCH_HEAD` and
+/// its like. Images of SWE-bench up to 2025-09 kept the fix itself reachable in such ways.
+///
+/// Objects stay where they are: pruning a big repository takes longer than most tests, and
+/// without a name only a search through the object database finds them. Nor can this see whether
+/// HEAD itself lies behind the base commit.
+pub(crate) const STRIP_HISTORY: &str = r#"
+mkdir -p /tmp/agent || exit 1
+cd /testbed || { echo "it has no /testbed"; exit 1; }
+command -v git >/dev/null || { echo "it has no git"; exit 1; }
+git rev-parse -q HEAD >/dev/null 2>&1 || git config --global --add safe.directory '*'
+git rev-parse -q --verify 'HEAD^{commit}' >/dev/null || { echo "/testbed is no repository with a commit"; exit 1; }
+set -e
+branch=$(git symbolic-ref -q HEAD || true)
+git for-each-ref --format='%(refname)' | while IFS= read -r ref; do
+    [ "$ref" = "$branch" ] || printf 'delete %s\n' "$ref"
+done | git update-ref --no-deref --stdin
+git remote | while IFS= read -r remote; do
+    git config --remove-section "remote.$remote" </dev/null
+done
+dir=$(git rev-parse --absolute-git-dir)
+rm -rf "$dir/logs" "$dir/worktrees" "$dir/FETCH_HEAD" "$dir/ORIG_HEAD" "$dir/MERGE_HEAD" \
+    "$dir/CHERRY_PICK_HEAD" "$dir/REVERT_HEAD" "$dir/BISECT_LOG"
+git config core.logAllRefUpdates false
+"#;
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn run(script: &str) -> (i32, String) {
+        let output = Command::new("bash")
+            .args(["-c", RUNNER, "bash", "/", ""])
+            .envs(script_environment(script))
+            .output()
+            .unwrap();
+        assert!(output.stderr.is_empty(), "standard error is joined to standard output");
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    #[test]
+    fn no_quoting_can_break_a_script() {
+        let script = "cat <<'E'\n$HOME `id` \" ' \\ é €\nE\nprintf '%s|' \"$#\" \"$@\"\nenv | grep -c AGENT_SCRIPT\nexit 7";
+        let (status, output) = run(script);
+        assert_eq!(status, 7);
+        assert_eq!(output, "$HOME `id` \" ' \\ é €\n0|0\n");
+    }
+
+    #[test]
+    fn a_script_longer_than_one_string_may_be_arrives_whole() {
+        let body = "é".repeat(300_000);
+        let (status, output) = run(&format!("x='{body}'; echo ${{#x}}; echo err >&2"));
+        assert_eq!((status, output.as_str()), (0, "300000\nerr\n"));
+    }
+
+    #[test]
+    fn standard_input_is_empty_and_the_status_is_the_scripts() {
+        assert_eq!(run("cat; false"), (1, String::new()));
+        assert_eq!(run("bash -c 'kill -9 $$'").0, 137);
+    }
+}
