@@ -83,7 +83,7 @@ pub fn statuses(format: LogFormat, log: &str) -> Result<Statuses, InvalidLog> {
     if found.is_empty() && !SUITE_RAN.is_match(&log) {
         return Err(InvalidLog::NothingRan);
     }
-    match exit_code(behind) {
+    match exit_code(behind).or_else(|| exit_code(&log)) {
         Some(code)
             if code != 0
                 && !found.is_empty()

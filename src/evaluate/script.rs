@@ -1,0 +1,171 @@
+//! The scripts that run the gold tests: the row's own, made to tell what it hides, or one of ours.
+
+use crate::testlog::markers::{END, EXIT_CODE, START};
+
+/// Stands before the exit status of applying the test patch.
+pub(super) const TEST_PATCH_STATUS: &str = ">>>>> Test Patch Status";
+
+/// Exit status of [`prepare`] when a test file could not be put back.
+pub(super) const NOT_RESTORED: i32 = 102;
+
+/// Name of the uploaded test patch in the scratch folder.
+pub(super) const TEST_PATCH_FILE: &str = "test.patch";
+/// Name of the uploaded list of test files, separated by NUL.
+pub(super) const TEST_FILES_FILE: &str = "test-files";
+/// Name of the uploaded evaluation script.
+pub(super) const EVAL_FILE: &str = "eval.sh";
+
+/// Sandboxes have no network; pip must not wait for one, nor ask for a build environment.
+const OFFLINE: &str =
+    "export PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0 PIP_DISABLE_PIP_VERSION_CHECK=1";
+
+/// A text as one word of bash.
+pub(super) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// A row's evaluation script that also tells the exit status of the tests (as the harness makes
+/// it) and of applying the test patch (which the harness does not look at).
+pub(super) fn instrumented(script: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut here_document: Option<String> = None;
+    let mut ended = false;
+    for line in script.lines() {
+        if let Some(end) = &here_document {
+            let is_end = line == end;
+            lines.push(line.to_owned());
+            if is_end {
+                here_document = None;
+                lines.push(format!("echo \"{TEST_PATCH_STATUS}: $?\""));
+            }
+        } else if line.contains(END) && !ended {
+            ended = true;
+            lines.push("SWEBENCH_TEST_EXIT_CODE=$?".to_owned());
+            lines.push(line.to_owned());
+            lines.push(format!("echo \"{EXIT_CODE}: $SWEBENCH_TEST_EXIT_CODE\""));
+        } else {
+            here_document = applied_document(line);
+            lines.push(line.to_owned());
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// The terminator of the here-document that the line feeds to `git apply`.
+fn applied_document(line: &str) -> Option<String> {
+    let line = line.trim_start();
+    if !line.starts_with("git apply ") {
+        return None;
+    }
+    let (_, word) = line.split_once("<<")?;
+    let word = word.trim().trim_matches(['\'', '"']);
+    (!word.is_empty() && !word.contains(char::is_whitespace)).then(|| word.to_owned())
+}
+
+/// Whether the log of an [`instrumented`] script says that the test patch was applied. None where
+/// the script holds no such step.
+pub(super) fn test_patch_applied(script: &str, log: &str) -> Option<bool> {
+    if !script.contains(TEST_PATCH_STATUS) {
+        return None;
+    }
+    let before = log.find(START).map_or(log, |start| &log[..start]);
+    let status = before.lines().rev().find_map(|line| line.strip_prefix(TEST_PATCH_STATUS));
+    Some(status.is_some_and(|status| status.trim_start_matches(':').trim() == "0"))
+}
+
+/// Runs an uploaded evaluation script.
+pub(super) fn run_uploaded(scratch: &str) -> String {
+    let file = quoted(&format!("{scratch}/{EVAL_FILE}"));
+    format!("{OFFLINE}\nexec 2>&1\nexec /bin/bash {file}\n")
+}
+
+/// Puts the test files back as they were at the base, whatever the prediction did to them, and
+/// applies the test patch. It exits with 0, [`NOT_RESTORED`] or the status of `git apply`.
+pub(super) fn prepare(scratch: &str) -> String {
+    let files = quoted(&format!("{scratch}/{TEST_FILES_FILE}"));
+    let patch = quoted(&format!("{scratch}/{TEST_PATCH_FILE}"));
+    format!(
+        r#"git() {{ command git --literal-pathspecs -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }}
+while IFS= read -r -d '' path; do
+    if git cat-file -e "HEAD:$path" 2>/dev/null; then
+        git checkout -q HEAD -- "$path" || exit {NOT_RESTORED}
+    else
+        git rm -r -q -f --cached --ignore-unmatch -- "$path" || exit {NOT_RESTORED}
+        git clean -q -f -d -x -- "$path" || exit {NOT_RESTORED}
+    fi
+done < {files}
+git apply --verbose {patch}
+"#
+    )
+}
+
+/// Runs the tests between the markers.
+pub(super) fn run_tests(command: &str, directives: &[String]) -> String {
+    let directives: Vec<String> = directives.iter().map(|word| quoted(word)).collect();
+    let directives = directives.join(" ");
+    format!(
+        "{OFFLINE}\nexec 2>&1\necho '{START}'\n(\n{command} {directives}\n)\ncode=$?\n\
+         echo '{END}'\necho \"{EXIT_CODE}: $code\"\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn bash(script: &str) -> String {
+        let output = Command::new("bash").arg("-c").arg(script).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn quoted_words_come_out_of_bash_as_they_went_in() {
+        for word in ["", "a b", "it's", "$(id)", "a;b", "`x`", "t::a[b-c]", "\\", "*", "ä\n"] {
+            assert_eq!(bash(&format!("printf %s {}", quoted(word))), word);
+        }
+    }
+
+    /// A script of the benchmark's shape, with `false` or `true` in place of what applies.
+    fn script(apply: &str, test: &str) -> String {
+        format!(
+            "#!/bin/bash\nset -uxo pipefail\ngit() {{ {apply}; }}\ngit apply -v - <<'EOF_1'\n\
+             diff\n+: '{END}'\nEOF_1\n: '{START}'\n{test}\n: '{END}'\ngit checkout x\n"
+        )
+    }
+
+    #[test]
+    fn an_instrumented_script_tells_both_statuses() {
+        for (apply, applied) in [("cat >/dev/null", true), ("cat >/dev/null; return 3", false)] {
+            let script = instrumented(&script(apply, "bash -c 'exit 7'"));
+            let log = bash(&format!("exec 2>&1\n{script}"));
+            assert_eq!(test_patch_applied(&script, &log), Some(applied), "{log}");
+            assert!(log.contains(&format!("\n{EXIT_CODE}: 7\n")), "{log}");
+            assert!(log.contains(&format!("+ : '{START}'\n")), "{log}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_never_applies_is_told_from_one_that_has_no_such_step() {
+        let with = instrumented(&script("cat >/dev/null", "true"));
+        assert_eq!(test_patch_applied(&with, "died early"), Some(false));
+        let without = instrumented(&format!(": '{START}'\nnpm test\n: '{END}'\n"));
+        assert_eq!(test_patch_applied(&without, "anything"), None);
+        // A test cannot undo the status, for it runs behind the start marker.
+        let log = format!("{TEST_PATCH_STATUS}: 1\n+ : '{START}'\n{TEST_PATCH_STATUS}: 0\n");
+        assert_eq!(test_patch_applied(&with, &log), Some(false));
+    }
+
+    #[test]
+    fn our_own_script_survives_a_command_that_exits() {
+        let log = bash(&run_tests("echo ran; exit 4 #", &["a b".to_owned()]));
+        assert_eq!(log, format!("{START}\nran\n{END}\n{EXIT_CODE}: 4\n"));
+    }
+}
