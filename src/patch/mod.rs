@@ -32,3 +32,6 @@ pub use diff::diff;
 pub use rejection::{ReasonCode, Rejection};
 pub use script::extract_script;
 pub use syntax::check_syntax;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,542 @@
+//! The design's edge cases E01-E49 (column "ours", tolerant), one test for each.
+
+use super::*;
+
+const ADD: &str = "import os\n\ndef add(a, b):\n    return b + a\n\n\
+                   def subtract(a, b):\n    return a - b\n";
+const BOTH: &str = "import os\n\ndef add(a, b):\n    return b + a\n\n\
+                    def subtract(a, b):\n    return b - a\n";
+const EDIT: &str = "<<<<<<< SEARCH\n    return a + b\n=======\n    return b + a\n>>>>>>> REPLACE\n";
+const EDIT_2: &str =
+    "<<<<<<< SEARCH\n    return a - b\n=======\n    return b - a\n>>>>>>> REPLACE\n";
+
+fn edit(search: &str, replace: &str) -> String {
+    format!(
+        "```python\n### a.py\n<<<<<<< SEARCH\n{search}\n=======\n{replace}\n>>>>>>> REPLACE\n```\n"
+    )
+}
+
+#[test]
+fn e01_canonical_block() {
+    accepts(
+        &format!("I fix it.\n\n```python\n### a.py\n{EDIT}```\nDone."),
+        "a.py",
+        ADD,
+        &["exact"],
+    );
+}
+
+#[test]
+fn e02_e03_any_fence_or_none() {
+    for (open, close) in [
+        ("```", "```"),
+        ("```py", "```"),
+        ("```diff", "```"),
+        ("````python", "````"),
+        ("~~~", "~~~"),
+        ("", ""),
+    ] {
+        accepts(&format!("{open}\n### a.py\n{EDIT}{close}\n"), "a.py", ADD, &["exact"]);
+        accepts(&format!("### a.py\n{open}\n{EDIT}{close}\n"), "a.py", ADD, &["exact"]);
+    }
+}
+
+#[test]
+fn e04_crlf_answer_keeps_the_files_own_line_ends() {
+    let answer = format!("```python\n### a.py\n{EDIT}```\n").replace('\n', "\r\n");
+    accepts(&answer, "a.py", ADD, &["exact"]);
+    let tree = Tree::new([("a.py", b"a\r\nb\r\nc\n".as_slice())]);
+    let answer = "### a.py\n<<<<<<< SEARCH\nb\n=======\nb2\nb3\n>>>>>>> REPLACE\n";
+    let applied = apply_answer(answer, &[], &tree, &ApplyOptions::default()).unwrap();
+    assert_eq!(text_of(&applied).1, "a\r\nb2\r\nb3\r\nc\n");
+}
+
+#[test]
+fn e05_missing_closing_fence() {
+    accepts(&format!("```python\n### a.py\n{}", EDIT.trim_end()), "a.py", ADD, &["exact"]);
+}
+
+#[test]
+fn e06_missing_replace_marker() {
+    let cut = EDIT.trim_end().trim_end_matches(">>>>>>> REPLACE");
+    rejects(&format!("```python\n### a.py\n{cut}"), ReasonCode::Unterminated);
+    rejects(&format!("```python\n### a.py\n{cut}```\n"), ReasonCode::Unterminated);
+    rejects(
+        &format!("```python\n### a.py\n{cut}```\n```python\n### a.py\n{EDIT}```"),
+        ReasonCode::Unterminated,
+    );
+    rejects("### a.py\n<<<<<<< SEARCH\nimport os\n>>>>>>> REPLACE\n", ReasonCode::NoDivider);
+}
+
+#[test]
+fn e07_e08_two_edits_in_one_fence() {
+    accepts(
+        &format!("```python\n### a.py\n{EDIT}### a.py\n{EDIT_2}```"),
+        "a.py",
+        BOTH,
+        &["exact", "exact"],
+    );
+    accepts(
+        &format!("```python\n### a.py\n{EDIT}\n{EDIT_2}```"),
+        "a.py",
+        BOTH,
+        &["exact", "exact"],
+    );
+    let other = "<<<<<<< SEARCH\nx = 1\n=======\nx = 3\n>>>>>>> REPLACE\n";
+    let applied = apply(&format!("```python\n### a.py\n{EDIT}### b.py\n{other}```")).unwrap();
+    let paths: Vec<_> = applied.changes.iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(paths, ["a.py", "b.py"]);
+}
+
+#[test]
+fn e09_e10_ways_to_write_a_path() {
+    for path in [
+        "a.py",
+        "# a.py",
+        "#### a.py",
+        "### `a.py`",
+        "`a.py`",
+        "\"a.py\"",
+        "### 'a.py'",
+        "File: a.py",
+        "### File: `a.py`",
+        "**a.py**",
+        "**File: `a.py`**",
+        "### a.py:",
+        "### a/a.py",
+        "./a.py",
+        "- a.py",
+        "1. `a.py`",
+        "// a.py",
+        "<!-- a.py -->",
+        "### a.py (modified)",
+    ] {
+        accepts(&format!("```python\n{path}\n{EDIT}```"), "a.py", ADD, &["exact"]);
+        accepts(&format!("{path}\n```python\n{EDIT}```"), "a.py", ADD, &["exact"]);
+    }
+    for info in
+        ["a.py", "python a.py", "python:a.py", "python title=\"a.py\"", "{.python file=a.py}"]
+    {
+        let applied =
+            apply_answer(&format!("```{info}\n{EDIT}```"), &[], &tree(), &ApplyOptions::default());
+        assert_eq!(text_of(&applied.expect(info)).0, "a.py");
+    }
+}
+
+#[test]
+fn e11_e12_text_or_blank_lines_around_the_path() {
+    accepts(&format!("```python\n# fix the sum\n### a.py\n{EDIT}```"), "a.py", ADD, &["exact"]);
+    accepts(&format!("```python\n### a.py\n# fix the sum\n{EDIT}```"), "a.py", ADD, &["exact"]);
+    accepts(&format!("```python\n### a.py\n\n\n{EDIT}```"), "a.py", ADD, &["exact"]);
+}
+
+#[test]
+fn e13_no_path() {
+    accepts(&format!("```python\n{EDIT}```"), "a.py", ADD, &["exact"]);
+    rejects("<<<<<<< SEARCH\nnowhere\n=======\nx\n>>>>>>> REPLACE", ReasonCode::NoPath);
+    let tree = Tree::new([("a.py", b"x\n".as_slice()), ("b.py", b"x\n")]);
+    let shown = ["a.py", "b.py"].map(str::to_owned);
+    let answer = "<<<<<<< SEARCH\nx\n=======\ny\n>>>>>>> REPLACE";
+    let found = apply_answer(answer, &shown, &tree, &ApplyOptions::default());
+    assert_eq!(found.unwrap_err().code, ReasonCode::Ambiguous);
+    let found = apply_answer(answer, &shown[..1], &tree, &ApplyOptions::default());
+    assert_eq!(text_of(&found.unwrap()).0, "a.py");
+}
+
+#[test]
+fn e14_e15_empty_replacement_deletes_the_lines() {
+    let without = A_PY.replace("import os\n", "");
+    for replace in ["", "\n", "   \n"] {
+        let deletion = format!("<<<<<<< SEARCH\nimport os\n=======\n{replace}>>>>>>> REPLACE\n");
+        accepts(&format!("```python\n### a.py\n{deletion}```"), "a.py", &without, &["exact"]);
+        let two = format!("```python\n### a.py\n{deletion}```\n```python\n### a.py\n{EDIT}```");
+        accepts(&two, "a.py", &ADD.replace("import os\n", ""), &["exact", "exact"]);
+    }
+}
+
+#[test]
+fn e16_e17_divider_lines_inside_the_text() {
+    let answer = "### docs/index.rst\n<<<<<<< SEARCH\nTitle\n=======\ntext\n=======\nTitle\n=======\nmore\n>>>>>>> REPLACE\n";
+    accepts(answer, "docs/index.rst", "Title\n=======\nmore\n", &["exact"]);
+    let answer = "### docs/index.rst\n<<<<<<< SEARCH\ntext\n=======\nPart 2\n=======\ntext\n>>>>>>> REPLACE\n";
+    accepts(answer, "docs/index.rst", "Title\n=======\nPart 2\n=======\ntext\n", &["exact"]);
+    let answer = "### b.py\n<<<<<<< SEARCH\nx = 1\n=======\nHead\n=====\nx = 1\n>>>>>>> REPLACE\n";
+    accepts(answer, "b.py", "Head\n=====\nx = 1\ny = 2\n", &["exact"]);
+}
+
+#[test]
+fn e18_fences_inside_the_code() {
+    let answer = edit("import os", "import os\n\"\"\"\n```python\nadd(1, 2)\n```\n\"\"\"");
+    let new = A_PY.replace("import os\n", "import os\n\"\"\"\n```python\nadd(1, 2)\n```\n\"\"\"\n");
+    accepts(&answer, "a.py", &new, &["exact"]);
+}
+
+#[test]
+fn e19_e20_markers() {
+    for (a, b, c) in [
+        ("<<<<<<< SEARCH ", "======= ", ">>>>>>> REPLACE  "),
+        ("<<<< SEARCH", "====", ">>>> REPLACE"),
+        ("<<<<<<<<< SEARCH", "=========", ">>>>>>>>> REPLACE"),
+        ("<<<<<<<SEARCH", "=======", ">>>>>>>REPLACE"),
+        ("<<<<<<< search", "=====", ">>>>>> replace"),
+    ] {
+        let answer = format!("### a.py\n{a}\n    return a + b\n{b}\n    return b + a\n{c}\n");
+        accepts(&answer, "a.py", ADD, &["exact"]);
+    }
+    let listed = format!(
+        "1. Fix:\n   ```python\n   ### a.py\n{}   ```\n",
+        EDIT.lines().map(|l| format!("   {l}\n")).collect::<String>()
+    );
+    accepts(&listed, "a.py", ADD, &["exact"]);
+    let three = "### a.py\n<<< SEARCH\n    return a + b\n===\n    return b + a\n>>> REPLACE\n";
+    rejects(three, ReasonCode::NoEdit);
+}
+
+#[test]
+fn e21_path_with_an_apostrophe() {
+    accepts(
+        "### it's.py\n<<<<<<< SEARCH\nq = 1\n=======\nq = 2\n>>>>>>> REPLACE\n",
+        "it's.py",
+        "q = 2\n",
+        &["exact"],
+    );
+}
+
+#[test]
+fn e22_the_same_edit_twice() {
+    let block = format!("```python\n### a.py\n{EDIT}```\n");
+    accepts(&format!("{block}{block}"), "a.py", ADD, &["exact"]);
+    let insertion = edit("import os", "import os\nimport sys");
+    let new = A_PY.replace("import os\n", "import os\nimport sys\n");
+    accepts(&format!("{insertion}{insertion}"), "a.py", &new, &["exact"]);
+}
+
+#[test]
+fn e23_e24_thoughts() {
+    let draft = edit("import os", "import draft");
+    let last = edit("    return a + b", "    return b + a");
+    accepts(
+        &format!("<think>\n{draft}</think>\n<solution>\n{last}</solution>"),
+        "a.py",
+        ADD,
+        &["exact"],
+    );
+    accepts(&format!("<think>\n{draft}\n</think>\n\n{last}"), "a.py", ADD, &["exact"]);
+    accepts(&format!("{draft}\n</think>\n{last}"), "a.py", ADD, &["exact"]);
+    accepts(&format!("{draft}\n<solution>\n{last}\n</solution>\n"), "a.py", ADD, &["exact"]);
+    rejects(&format!("<think>\n{draft}"), ReasonCode::NoSolution);
+    let tag = edit("import os", "tag = '</think>'");
+    let new = A_PY.replace("import os\n", "tag = '</think>'\n");
+    accepts(&tag, "a.py", &new, &["exact"]);
+}
+
+#[test]
+fn e25_empty_answers() {
+    for answer in ["", "   \n\n", "I cannot help.", "```python\nprint(1)\n```"] {
+        rejects(answer, ReasonCode::NoEdit);
+    }
+}
+
+#[test]
+fn e26_e27_whole_lines_only() {
+    rejects(&edit("return a", "return b"), ReasonCode::NotFound);
+    let tree = Tree::new([("a.py", b"foo\nfoobar\n".as_slice())]);
+    let answer = "### a.py\n<<<<<<< SEARCH\nfoo\n=======\nbaz\n>>>>>>> REPLACE";
+    let applied = apply_answer(answer, &[], &tree, &ApplyOptions::default()).unwrap();
+    assert_eq!(text_of(&applied).1, "baz\nfoobar\n");
+}
+
+#[test]
+fn e28_several_places() {
+    let tree = Tree::new([("a.py", b"x\nx\nx\ny\nx\n".as_slice())]);
+    let answer = "### a.py\n<<<<<<< SEARCH\nx\nx\n=======\nz\n>>>>>>> REPLACE";
+    let found = apply_answer(answer, &[], &tree, &ApplyOptions::default());
+    assert_eq!(found.unwrap_err().code, ReasonCode::Ambiguous);
+    let all = ApplyOptions { replace_all: true };
+    let answer = "### a.py\n<<<<<<< SEARCH\nx\n=======\nz\n>>>>>>> REPLACE";
+    let applied = apply_answer(answer, &[], &tree, &all).unwrap();
+    assert_eq!(text_of(&applied), ("a.py", "z\nz\nz\ny\nz\n", vec!["all"]));
+}
+
+#[test]
+fn e29_uniform_indentation_off() {
+    let dedented = edit("return a + b", "c = a + b\nif c:\n    c += 1\nreturn c");
+    let new = A_PY
+        .replace("    return a + b\n", "    c = a + b\n    if c:\n        c += 1\n    return c\n");
+    accepts(&dedented, "a.py", &new, &["reindented"]);
+    let indented = edit(
+        "    def add(a, b):\n        return a + b",
+        "    def add(a, b):\n        return b + a",
+    );
+    accepts(&indented, "a.py", ADD, &["reindented"]);
+    rejects(&edit("    def add(a, b):\n    return a + b", "    x"), ReasonCode::NotFound);
+    rejects(&edit("    def add(a, b):\n        return a + b", "x"), ReasonCode::NotFound);
+}
+
+#[test]
+fn e30_trailing_blanks() {
+    accepts(&edit("    return a + b  ", "    return b + a"), "a.py", ADD, &["trailing_blanks"]);
+    let tree = Tree::new([("a.py", b"a  \nb\t\nc\n".as_slice())]);
+    let answer = "### a.py\n<<<<<<< SEARCH\na\nb\nc\n=======\na\nB\nc\n>>>>>>> REPLACE";
+    let applied = apply_answer(answer, &[], &tree, &ApplyOptions::default()).unwrap();
+    assert_eq!(text_of(&applied), ("a.py", "a  \nB\nc\n", vec!["trailing_blanks"]));
+}
+
+#[test]
+fn blank_lines_and_likeness_are_the_last_rules() {
+    let answer = edit(
+        "def add(a, b):\n\n    return a + b\ndef subtract(a, b):",
+        "def add(a, b):\n\n    return b + a\ndef subtract(a, b):",
+    );
+    let applied = apply(&answer).unwrap();
+    let (_, text, rules) = text_of(&applied);
+    assert_eq!(rules, ["blank_lines"]);
+    assert_eq!(text.replace("\n\n", "\n"), ADD.replace("\n\n", "\n"));
+    let file = "def solve(first, second, third):\n    total = first + second\n    total += third\n    return total\n";
+    let tree = Tree::new([("a.py", file.as_bytes())]);
+    let answer = "### a.py\n<<<<<<< SEARCH\ndef solve(first, second, third, ):\n    total = first + second\n    total += third\n    return total\n=======\ndef solve(first, second, third, ):\n    total = first + second\n    total -= third\n    return total\n>>>>>>> REPLACE";
+    let applied = apply_answer(answer, &[], &tree, &ApplyOptions::default()).unwrap();
+    // The line that the model misremembered but did not change keeps the file's text.
+    assert_eq!(
+        text_of(&applied),
+        ("a.py", file.replace("+= third", "-= third").as_str(), vec!["fuzzy"])
+    );
+    let twice = Tree::new([("a.py", format!("{file}{file}").as_bytes())]);
+    let found = apply_answer(answer, &[], &twice, &ApplyOptions::default());
+    assert_eq!(found.unwrap_err().code, ReasonCode::Ambiguous);
+}
+
+#[test]
+fn e31_search_equals_replacement() {
+    rejects(&edit("import os", "import os"), ReasonCode::Noop);
+    let answer = format!(
+        "{}{}",
+        edit("import os", "import os"),
+        edit("    return a + b", "    return b + a")
+    );
+    accepts(&answer, "a.py", ADD, &["exact"]);
+    let there_and_back =
+        format!("{}{}", edit("import os", "import re"), edit("import re", "import os"));
+    rejects(&there_and_back, ReasonCode::Unchanged);
+}
+
+#[test]
+fn e32_e33_edits_are_sequential() {
+    let answer = format!("{}{}", edit("import os", "import re"), edit("import re", "import ast"));
+    accepts(&answer, "a.py", &A_PY.replace("import os", "import ast"), &["exact", "exact"]);
+    let answer = format!("{}{}", edit("import os", "import re"), edit("import os", "import ast"));
+    let rejection = apply(&answer).unwrap_err();
+    assert_eq!(rejection.code, ReasonCode::NotFound);
+    assert!(rejection.detail.contains("an earlier edit changed it"), "{rejection}");
+}
+
+#[test]
+fn e34_files_that_were_not_shown() {
+    let body = "<<<<<<< SEARCH\n    pass\n=======\n    return 1\n>>>>>>> REPLACE\n";
+    for path in ["pkg/core/util.py", "core/util.py", "util.py", "repo/pkg/core/util.py"] {
+        accepts(
+            &format!("### {path}\n{body}"),
+            "pkg/core/util.py",
+            "def util():\n    return 1\n",
+            &["exact"],
+        );
+    }
+    rejects(&format!("### pkg/core/missing.py\n{body}"), ReasonCode::NoSuchFile);
+    let mut tree = tree();
+    tree.put("other/util.py", b"    pass\n", FileMode::Regular);
+    let found = apply_answer(&format!("### util.py\n{body}"), &[], &tree, &ApplyOptions::default());
+    assert_eq!(found.unwrap_err().code, ReasonCode::Ambiguous);
+}
+
+#[test]
+fn e35_e36_empty_search() {
+    let create =
+        |path: &str| format!("### {path}\n<<<<<<< SEARCH\n=======\nnew = 1\n>>>>>>> REPLACE\n");
+    accepts(&create("pkg/new.py"), "pkg/new.py", "new = 1\n", &["create"]);
+    accepts(&create("Makefile"), "Makefile", "new = 1\n", &["create"]);
+    accepts(&create("pkg/__init__.py"), "pkg/__init__.py", "new = 1\n", &["fill"]);
+    rejects(&create("a.py"), ReasonCode::EmptySearchOnExisting);
+    rejects(&create("pkg"), ReasonCode::PathConflict);
+    rejects(&create("a.py/b.py"), ReasonCode::PathConflict);
+    rejects("<<<<<<< SEARCH\n=======\nnew = 1\n>>>>>>> REPLACE\n", ReasonCode::NoPath);
+    let both = format!("{}{}", create("n/m"), create("n/m/o.py"));
+    rejects(&both, ReasonCode::PathConflict);
+}
+
+#[test]
+fn e37_a_file_is_deleted_on_request_only() {
+    rejects(
+        "### b.py\n<<<<<<< SEARCH\nx = 1\ny = 2\n=======\n>>>>>>> REPLACE\n",
+        ReasonCode::EmptiesFile,
+    );
+    let applied = apply("The module goes.\n\n### DELETE b.py\n").unwrap();
+    assert_eq!(applied.rules, ["delete"]);
+    assert_eq!((applied.changes[0].path.as_str(), &applied.changes[0].new), ("b.py", &None));
+    rejects("### DELETE nothing.py\n", ReasonCode::NoSuchFile);
+    rejects("### DELETE ../a.py\n", ReasonCode::UnsafePath);
+    accepts(&format!("### DELETE the old sum\n### a.py\n{EDIT}"), "a.py", ADD, &["exact"]);
+    let moved = "### DELETE b.py\n### c.py\n<<<<<<< SEARCH\n=======\nx = 1\n>>>>>>> REPLACE\n";
+    assert_eq!(apply(moved).unwrap().changes.len(), 2);
+}
+
+#[test]
+fn e38_atomic() {
+    rejects(&format!("### a.py\n{EDIT}### b.py\n{EDIT_2}"), ReasonCode::NotFound);
+}
+
+#[test]
+fn e39_first_and_last_line_are_kept_exactly() {
+    let tree = Tree::new([("a.py", b"\n\nfirst\nlast".as_slice())]);
+    let run = |search: &str, replace: &str| {
+        let answer =
+            format!("### a.py\n<<<<<<< SEARCH\n{search}\n=======\n{replace}\n>>>>>>> REPLACE");
+        let applied = apply_answer(&answer, &[], &tree, &ApplyOptions::default()).unwrap();
+        text_of(&applied).1.to_owned()
+    };
+    assert_eq!(run("first", "1\n2"), "\n\n1\n2\nlast");
+    assert_eq!(run("last", "l1\nl2"), "\n\nfirst\nl1\nl2");
+    assert_eq!(run("last", "last\nmore"), "\n\nfirst\nlast\nmore");
+}
+
+#[test]
+fn e40_elision_lines() {
+    accepts(&edit("...\n    return a + b", "...\n    return b + a"), "a.py", ADD, &["elided"]);
+    accepts(
+        &edit("# ...\n    return a + b\n# ... rest of the code ...", "    return b + a"),
+        "a.py",
+        ADD,
+        &["elided"],
+    );
+    rejects(&edit("...", "import re"), ReasonCode::NotFound);
+}
+
+#[test]
+fn e41_e47_kinds() {
+    let kind = |answer: &str| classify(&apply(answer).unwrap().changes).kind;
+    assert_eq!(kind(&edit("import os", "import os\n\n")), ClassKind::Whitespace);
+    assert_eq!(kind(&edit("import os", "import os  # comment")), ClassKind::Cosmetic);
+    assert_eq!(
+        kind(&edit("def add(a, b):", "def add(a, b):\n    '''Adds.'''")),
+        ClassKind::Cosmetic
+    );
+    assert_eq!(kind(&edit("import os", "import re")), ClassKind::Substantive);
+}
+
+#[test]
+fn e42_e43_syntax() {
+    let check = |answer: &str| {
+        check_syntax(&apply(answer).unwrap().changes, None).map_err(|error| error.code)
+    };
+    assert_eq!(check(&edit("    return a + b", "    return (a + b")), Err(ReasonCode::Syntax));
+    assert_eq!(check(&edit("    return a + b", "return a + b")), Err(ReasonCode::Syntax));
+    assert_eq!(
+        check(&edit("    return a - b", "    return a - b\nreturn 1")),
+        Err(ReasonCode::Syntax)
+    );
+    assert_eq!(check(&edit("    return a + b", "    return b + a")), Ok(()));
+    let cfg = "### setup.cfg\n<<<<<<< SEARCH\nname = x\n=======\nname = (\n>>>>>>> REPLACE\n";
+    assert_eq!(check(cfg), Ok(()));
+    let old = Tree::new([("a.py", b"print 'python 2'\nx = 1\n".as_slice())]);
+    let answer = "### a.py\n<<<<<<< SEARCH\nx = 1\n=======\nx = (\n>>>>>>> REPLACE\n";
+    let applied = apply_answer(answer, &[], &old, &ApplyOptions::default()).unwrap();
+    assert_eq!(check_syntax(&applied.changes, None), Ok(()));
+    let walrus = apply(&edit("    return a + b", "    return (c := a + b)")).unwrap();
+    assert_eq!(check_syntax(&walrus.changes, Some((3, 9))), Ok(()));
+    let rejection = check_syntax(&walrus.changes, Some((3, 6))).unwrap_err();
+    assert_eq!(
+        (rejection.code, rejection.detail.starts_with("`a.py` line 4:")),
+        (ReasonCode::Syntax, true)
+    );
+}
+
+#[test]
+fn e44_e45_e46_diffs() {
+    let tree = Tree::new([("a.py", b"a\nlast".as_slice())]);
+    let answer = "### a.py\n<<<<<<< SEARCH\nlast\n=======\nend\n>>>>>>> REPLACE";
+    let applied = apply_answer(answer, &[], &tree, &ApplyOptions::default()).unwrap();
+    assert!(diff(&applied.changes).ends_with(
+        "@@ -1,2 +1,2 @@\n a\n-last\n\\ No newline at end of file\n+end\n\\ No newline at end of file\n"
+    ));
+    let b = "### b.py\n<<<<<<< SEARCH\nx = 1\n=======\nx = 1\n>>>>>>> REPLACE\n";
+    let text = diff(&apply(&format!("{b}### a.py\n{EDIT}")).unwrap().changes);
+    assert!(!text.contains("b.py"), "{text}");
+    let b = "### b.py\n<<<<<<< SEARCH\nx = 1\n=======\nx = 3\n>>>>>>> REPLACE\n";
+    let one = apply(&format!("{b}### a.py\n{EDIT}")).unwrap();
+    let two = apply(&format!("### a.py\n{EDIT}{b}")).unwrap();
+    assert_eq!(one.changes, two.changes);
+    assert_eq!(classify(&one.changes), classify(&two.changes));
+}
+
+#[test]
+fn e48_e49_keys_of_files_that_do_not_parse() {
+    let change = |old: &str, new: &str, path: &str| {
+        let state = |text: &str| FileState { content: text.into(), mode: FileMode::Regular };
+        classify(&[FileChange {
+            path: path.to_owned(),
+            old: Some(state(old)),
+            new: Some(state(new)),
+        }])
+    };
+    assert_eq!(change("print 'x'\n", "print('x')\n", "a.py").kind, ClassKind::Substantive);
+    assert_eq!(change("print 'x'\n", "print 'y'\n", "a.py").kind, ClassKind::Substantive);
+    assert_eq!(change("print 'x'\n", "print 'x'\n\n", "a.py").kind, ClassKind::Whitespace);
+    let sql = change("-- x\nselect 1\n", "select 1\n", "q.sql");
+    assert_eq!(sql.kind, ClassKind::Substantive);
+    assert_ne!(sql, change("-- x\nselect 1\n", "-- y\nselect 1\n", "q.sql"));
+}
+
+#[test]
+fn unsafe_paths_are_rejected() {
+    let mut tree = tree();
+    tree.put("link", b"/etc", FileMode::Symlink);
+    tree.put("bin.dat", b"a\0b\n", FileMode::Regular);
+    for (path, code) in [
+        ("../x.py", ReasonCode::UnsafePath),
+        ("/etc/x.py", ReasonCode::UnsafePath),
+        (".git/config", ReasonCode::UnsafePath),
+        (".GIT/hooks/x", ReasonCode::UnsafePath),
+        ("pkg/.git./x.py", ReasonCode::UnsafePath),
+        ("pkg//x.py", ReasonCode::UnsafePath),
+        ("pkg/../../x.py", ReasonCode::UnsafePath),
+        ("pkg\\x.py", ReasonCode::UnsafePath),
+        ("C:/x.py", ReasonCode::UnsafePath),
+        ("link/x.py", ReasonCode::UnsafePath),
+        ("git~1/x.py", ReasonCode::UnsafePath),
+    ] {
+        let answer = format!("### {path}\n<<<<<<< SEARCH\n=======\nx\n>>>>>>> REPLACE");
+        let found = apply_answer(&answer, &[], &tree, &ApplyOptions::default());
+        assert_eq!(found.map_err(|error| error.code), Err(code), "{path}");
+        let diff = format!("--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+x\n");
+        assert_eq!(apply_diff(&diff, &tree).map_err(|error| error.code), Err(code), "{path}");
+    }
+    let link = "### link\n<<<<<<< SEARCH\n/etc\n=======\n/tmp\n>>>>>>> REPLACE";
+    assert_eq!(
+        apply_answer(link, &[], &tree, &ApplyOptions::default()).unwrap_err().code,
+        ReasonCode::UnsafePath
+    );
+    let binary = "### bin.dat\n<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE";
+    assert_eq!(
+        apply_answer(binary, &[], &tree, &ApplyOptions::default()).unwrap_err().code,
+        ReasonCode::NotText
+    );
+}
+
+#[test]
+fn legacy_encodings_survive() {
+    let tree =
+        Tree::new([("a.py", b"# coding: latin-1\nx = '\xe9'\ny = '\xe8'\nz = 1\n".as_slice())]);
+    for shown in ["x = '\u{fffd}'\ny = '\u{fffd}'", "x = 'é'\ny = 'è'"] {
+        let answer = format!(
+            "### a.py\n<<<<<<< SEARCH\n{shown}\nz = 1\n=======\n{shown}\nz = 'ü'\n>>>>>>> REPLACE"
+        );
+        let applied = apply_answer(&answer, &[], &tree, &ApplyOptions::default()).unwrap();
+        let new = &applied.changes[0].new.as_ref().unwrap().content;
+        assert_eq!(new, b"# coding: latin-1\nx = '\xe9'\ny = '\xe8'\nz = '\xfc'\n");
+        assert_eq!(apply_diff(&diff(&applied.changes), &tree).unwrap(), applied.changes);
+    }
+    let answer = "### a.py\n<<<<<<< SEARCH\nz = 1\n=======\nz = '→'\n>>>>>>> REPLACE";
+    assert_eq!(
+        apply_answer(answer, &[], &tree, &ApplyOptions::default()).unwrap_err().code,
+        ReasonCode::NotText
+    );
+}
