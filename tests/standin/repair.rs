@@ -188,7 +188,9 @@ fn wrong(known: &Known, draw: &mut Draw) -> Vec<Block> {
         let missing = added.iter().filter(|_| added.len() > 1).map(|&line| without(edit, line));
         let stays = places(edit, Mark::Removed).into_iter().map(|line| kept(edit, line));
         crude.extend(missing.chain(stays).filter_map(with));
-        if right.len() > 1 {
+        // Without a hunk of code, that is: one that adds a docstring makes no difference.
+        let code = !added.is_empty() || !places(edit, Mark::Removed).is_empty();
+        if right.len() > 1 && code {
             let mut blocks = right.clone();
             blocks.remove(place);
             crude.push(blocks);
@@ -270,7 +272,10 @@ static CHANGES: LazyLock<Vec<Change>> = LazyLock::new(|| {
 
 /// Places of the lines with `mark` that hold code.
 fn places(edit: &Edit, mark: Mark) -> Vec<usize> {
-    let code = |text: &str| !text.trim().is_empty() && !text.trim_start().starts_with('#');
+    let code = |text: &str| {
+        let text = text.trim_start_matches([' ', '\t', 'r']);
+        !text.is_empty() && !["#", "\"\"\"", "'''"].iter().any(|mark| text.starts_with(mark))
+    };
     let lines = edit.lines.iter().enumerate();
     lines.filter(|(_, (own, text))| *own == mark && code(text)).map(|(place, _)| place).collect()
 }
