@@ -203,3 +203,36 @@ fn push(text: &mut String, word: &str) {
     text.push_str(word);
     text.push(' ');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retrieval::terms;
+    use crate::source;
+
+    #[test]
+    fn scores_are_bm25f_over_the_weighted_sum_of_fields() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
+        let files = [
+            file("apple.py", "pear = 1\n"),
+            file("b.py", "# pear pear\nplum(pear)\n"),
+            file("c.py", "plum()\n"),
+        ];
+        let parsed = files.iter().map(|f| Some(source::parse(&f.text))).collect::<Vec<_>>();
+        let index = Index::build(&files, &[0, 1, 2], &parsed);
+        let scores = index.search(&terms::query("pear", "", 0.0));
+        // Lengths: definitions 1 0 0; code 1 2 1; docs 0 2 0.
+        let norm = |b: f64, length: f64, average: f64| 1.0 - b + b * length / average;
+        let idf = (1.0_f64 + (3.0 - 2.0 + 0.5) / (2.0 + 0.5)).ln();
+        let first = 2.5 / norm(0.4, 1.0, 1.0) + 1.0 / norm(0.75, 1.0, 4.0 / 3.0);
+        let second = 1.0 / norm(0.75, 2.0, 4.0 / 3.0) + 0.8 * 2.0 / norm(0.75, 2.0, 1.0);
+        let expected = [(0, idf * first / (1.2 + first)), (1, idf * second / (1.2 + second))];
+        assert_eq!(scores.len(), 2, "{scores:?}");
+        for ((file, score), (expected_file, expected_score)) in scores.iter().zip(expected) {
+            assert_eq!(*file, expected_file);
+            assert!((score - expected_score).abs() < 1e-9, "{score} {expected_score}");
+        }
+        let by_path = index.search_field(&terms::query("apple pear", "", 0.0), PATH, 0.5);
+        assert_eq!(by_path.iter().map(|(file, _)| *file).collect::<Vec<_>>(), [0]);
+    }
+}

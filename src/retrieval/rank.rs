@@ -78,11 +78,17 @@ pub fn rank(input: RetrievalInput, limit: usize) -> Vec<RankedFile> {
     let issue = Issue::read(input.issue);
     let corpus = Corpus::build(&files);
     let title = terms::query(&issue.title, "", 0.0);
+    let (index, others, past) = std::thread::scope(|scope| {
+        let others = scope.spawn(|| Index::build(&files, &corpus.others, &corpus.parsed));
+        let past = scope.spawn(|| Past::of(input.history, &corpus, &title));
+        let index = Index::build(&files, &corpus.sources, &corpus.parsed);
+        (index, joined(others), joined(past))
+    });
     let evidence = Evidence {
         whole: terms::query(&issue.text, &issue.title, 2.0),
-        index: Index::build(&files, &corpus.sources, &corpus.parsed),
-        others: Index::build(&files, &corpus.others, &corpus.parsed),
-        past: Past::of(input.history, &corpus, &title),
+        index,
+        others,
+        past,
         title,
         issue,
         corpus,
@@ -110,6 +116,10 @@ pub fn rank(input: RetrievalInput, limit: usize) -> Vec<RankedFile> {
     order.into_iter().map(|file| shown(&fused[file], &files[file], &evidence, file)).collect()
 }
 
+fn joined<T>(thread: std::thread::ScopedJoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 fn shown(fused: &Fused, file: &SourceFile, evidence: &Evidence, at: usize) -> RankedFile {
     let mut ranked = fused.ranked(&file.path);
     if ranked.reasons.is_empty() {
@@ -121,3 +131,6 @@ fn shown(fused: &Fused, file: &SourceFile, evidence: &Evidence, at: usize) -> Ra
     }
     ranked
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,9 +153,11 @@ pub(crate) fn query(text: &str, title: &str, boost: f64) -> Query {
 #[derive(Clone, Default)]
 pub(crate) struct CodeTokenizer;
 
-/// Terms of one text.
+/// Terms of one text, one after the other in one buffer.
 pub(crate) struct CodeTokens {
-    terms: std::vec::IntoIter<String>,
+    terms: String,
+    ends: std::vec::IntoIter<usize>,
+    start: usize,
     token: Token,
 }
 
@@ -163,17 +165,23 @@ impl Tokenizer for CodeTokenizer {
     type TokenStream<'a> = CodeTokens;
 
     fn token_stream<'a>(&'a mut self, text: &'a str) -> CodeTokens {
-        let mut terms = Vec::new();
-        each_term(text, |term| terms.push(term.to_owned()));
-        CodeTokens { terms: terms.into_iter(), token: Token::default() }
+        let mut terms = String::with_capacity(text.len() * 2);
+        let mut ends = Vec::with_capacity(text.len() / 4);
+        each_term(text, |term| {
+            terms.push_str(term);
+            ends.push(terms.len());
+        });
+        CodeTokens { terms, ends: ends.into_iter(), start: 0, token: Token::default() }
     }
 }
 
 impl TokenStream for CodeTokens {
     fn advance(&mut self) -> bool {
-        let Some(term) = self.terms.next() else { return false };
-        self.token.text = term;
+        let Some(end) = self.ends.next() else { return false };
+        self.token.text.clear();
+        self.token.text.push_str(&self.terms[self.start..end]);
         self.token.position = self.token.position.wrapping_add(1);
+        self.start = end;
         true
     }
 

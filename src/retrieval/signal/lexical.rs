@@ -1,6 +1,6 @@
 //! Words of the issue in files, in their paths, and in their functions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::retrieval::fuse::Hit;
 use crate::retrieval::index::{PATH, idf};
@@ -33,29 +33,39 @@ pub(crate) fn path_terms(evidence: &Evidence) -> Vec<Hit> {
 pub(crate) fn chunks(evidence: &Evidence) -> Vec<Hit> {
     let names = evidence.issue.code.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
     let query = terms::query(&names, "", 0.0);
+    if query.is_empty() {
+        return Vec::new();
+    }
     let places = query.keys().enumerate().map(|(at, term)| (term.as_str(), at)).collect();
     let mut chunks = Vec::new();
     for file in &evidence.corpus.sources {
-        if let Some(module) = &evidence.corpus.parsed[*file] {
-            split(*file, &evidence.corpus.files[*file].text, module, &places, &mut chunks);
+        let text = evidence.corpus.files[*file].text.as_str();
+        match &evidence.corpus.parsed[*file] {
+            Some(module) => split(*file, text, module, &places, &mut chunks),
+            None => {
+                let mut whole = Chunk::of(*file);
+                whole.add(text, &places);
+                chunks.push(whole);
+            }
         }
     }
     let mut with_term = vec![0; query.len()];
     let mut length = 0;
     for chunk in &chunks {
         length += chunk.length;
-        for (term, _) in &chunk.counts {
+        for term in chunk.counts.keys() {
             with_term[*term] += 1;
         }
     }
     let average = (length as f64 / chunks.len().max(1) as f64).max(1.0);
+    let idfs = with_term.iter().map(|df| idf(chunks.len(), *df)).collect::<Vec<_>>();
     let weights = query.values().copied().collect::<Vec<_>>();
     let mut best = HashMap::<usize, f64>::new();
     for chunk in &chunks {
         let norm = 1.2 * (0.6 + 0.4 * chunk.length as f64 / average);
         let score = chunk.counts.iter().map(|(term, count)| {
-            let count = *count as f64;
-            weights[*term] * idf(chunks.len(), with_term[*term]) * count / (norm + count)
+            let count = f64::from(*count);
+            weights[*term] * idfs[*term] * count / (norm + count)
         });
         let score = score.sum::<f64>();
         let entry = best.entry(chunk.file).or_default();
@@ -68,10 +78,26 @@ struct Chunk {
     file: usize,
     /// Terms in all.
     length: usize,
-    /// Number of the query's term and how often it occurs, by number.
-    counts: Vec<(usize, usize)>,
+    /// How often terms of the query occur, by their number; most chunks have none.
+    counts: BTreeMap<usize, u32>,
 }
 
+impl Chunk {
+    fn of(file: usize) -> Self {
+        Self { file, length: 0, counts: BTreeMap::new() }
+    }
+
+    fn add(&mut self, text: &str, query: &HashMap<&str, usize>) {
+        terms::each_term(text, |term| {
+            self.length += 1;
+            if let Some(term) = query.get(term) {
+                *self.counts.entry(*term).or_default() += 1;
+            }
+        });
+    }
+}
+
+/// One chunk for each function or method, nested functions within, and one for the rest.
 fn split(
     file: usize,
     text: &str,
@@ -86,8 +112,7 @@ fn split(
                 .is_none_or(|parent| module.definitions[parent].kind == DefinitionKind::Class)
     });
     let functions = functions.map(|definition| definition.bytes.clone()).collect::<Vec<_>>();
-    let mut counts = vec![vec![0; query.len()]; functions.len() + 1];
-    let mut lengths = vec![0; functions.len() + 1];
+    let mut chunks = (0..=functions.len()).map(|_| Chunk::of(file)).collect::<Vec<_>>();
     let regions = [&module.identifiers, &module.docstrings, &module.comments, &module.strings];
     for region in regions {
         let mut function = 0;
@@ -97,16 +122,8 @@ fn split(
             }
             let inside = functions.get(function).is_some_and(|f| f.start <= range.start);
             let chunk = if inside { function } else { functions.len() };
-            terms::each_term(&text[range.clone()], |term| {
-                lengths[chunk] += 1;
-                if let Some(term) = query.get(term) {
-                    counts[chunk][*term] += 1;
-                }
-            });
+            chunks[chunk].add(&text[range.clone()], query);
         }
     }
-    for (length, counts) in lengths.into_iter().zip(counts) {
-        let counts = counts.into_iter().enumerate().filter(|(_, count)| *count > 0).collect();
-        into.push(Chunk { file, length, counts });
-    }
+    into.extend(chunks);
 }
