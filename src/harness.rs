@@ -49,9 +49,9 @@ pub fn has_sentinel(source: &str) -> bool {
 /// Only text that comes out of the script itself then counts: a sentinel printed by the patched
 /// code, by a traceback that quotes the issue or by a diff in the log carries no nonce (E68).
 fn mark(source: &str, nonce: &str) -> String {
-    SENTINELS
-        .iter()
-        .fold(source.to_owned(), |text, sentinel| text.replace(sentinel, &format!("{sentinel} {nonce}")))
+    SENTINELS.iter().fold(source.to_owned(), |text, sentinel| {
+        text.replace(sentinel, &format!("{sentinel} {nonce}"))
+    })
 }
 
 fn verdict(output: &ExecOutput, nonce: &str) -> ScriptVerdict {
@@ -126,13 +126,10 @@ pub async fn apply_patch(
     patch: &str,
     timeout: Duration,
 ) -> Result<Result<(), String>, SandboxError> {
-    let upload =
-        Upload { path: "candidate.diff".into(), content: patch.into(), executable: false };
+    let upload = Upload { path: "candidate.diff".into(), content: patch.into(), executable: false };
     session.upload(&[upload]).await?;
-    let script = format!(
-        "git apply --whitespace=nowarn {}/candidate.diff",
-        quote(session.scratch())
-    );
+    let script =
+        format!("git apply --whitespace=nowarn {}/candidate.diff", quote(session.scratch()));
     let output = session.exec(&ExecRequest { script, timeout }).await?;
     Ok(if output.success() { Ok(()) } else { Err(tail(&output.text(), 5)) })
 }
@@ -161,11 +158,8 @@ pub async fn run_suite(
     timeout: Duration,
 ) -> Result<SuiteRun, SandboxError> {
     let directives = directives.iter().map(|d| quote(d)).collect::<Vec<_>>().join(" ");
-    let script = format!(
-        "{}{} {directives}",
-        import_from_the_tree(session.workdir()),
-        command.command
-    );
+    let script =
+        format!("{}{} {directives}", import_from_the_tree(session.workdir()), command.command);
     let output = session.exec(&ExecRequest { script, timeout }).await?;
     let text = output.text();
     Ok(SuiteRun {

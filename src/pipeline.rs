@@ -104,7 +104,9 @@ pub enum PipelineError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// There is no repository, and none may be cloned.
-    #[error("the repository {repo} is not in {dir} and cloning is switched off (repos.url is empty)")]
+    #[error(
+        "the repository {repo} is not in {dir} and cloning is switched off (repos.url is empty)"
+    )]
     NotCloned {
         /// `owner/name`.
         repo: String,
@@ -137,8 +139,16 @@ impl Inputs {
         let localize = digest(&("localize", instance, &plan.localize, plan.seed, model, &prompts));
         let repair = digest(&("repair", &localize, &plan.repair, plan.seed, model, &prompts));
         let limits = (plan.limits.memory_bytes, plan.limits.pids, plan.limits.output_bytes);
-        let reproduce =
-            digest(&("reproduce", &localize, &plan.reproduce, plan.seed, model, &prompts, sandbox, limits));
+        let reproduce = digest(&(
+            "reproduce",
+            &localize,
+            &plan.reproduce,
+            plan.seed,
+            model,
+            &prompts,
+            sandbox,
+            limits,
+        ));
         let execute = digest(&("execute", &repair, &reproduce, &plan.execute));
         let rerank = digest(&("rerank", &execute, &plan.rerank));
         Self { localize, repair, reproduce, execute, rerank }
@@ -166,10 +176,7 @@ fn digest<T: Serialize>(value: &T) -> String {
 #[must_use]
 pub fn is_finished(dir: &InstanceDir, inputs: &Inputs) -> bool {
     Stage::ALL.iter().all(|&stage| dir.is_finished(stage, inputs.of(stage)))
-        && matches!(
-            dir.outcome(),
-            Ok(Some(InstanceOutcome::Solved | InstanceOutcome::NoCandidate))
-        )
+        && matches!(dir.outcome(), Ok(Some(InstanceOutcome::Solved | InstanceOutcome::NoCandidate)))
 }
 
 /// Takes an instance through the plan's stages and records how it ended.
@@ -212,7 +219,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text += &format!(": {error}");
+        text.push_str(": ");
+        text.push_str(&error.to_string());
         cause = error.source();
     }
     text
@@ -229,8 +237,7 @@ async fn go(
     *at = plan.stages.first;
     let checkout = Arc::new(checkout(source, instance, &tools.events, &tools.cancel).await?);
     let inputs = Inputs::new(plan, instance, tools.model.model(), tools.sandbox.name());
-    let work =
-        Work { tools, plan, instance, dir, inputs, checkout, environment: OnceCell::new() };
+    let work = Work { tools, plan, instance, dir, inputs, checkout, environment: OnceCell::new() };
     let wanted = |stage: Stage| stage <= plan.stages.last;
 
     let localization = work.localize().await?;
@@ -456,9 +463,7 @@ impl<'a> Work<'a> {
             limits: &plan.limits,
             done: &done,
         };
-        let record = |test: &ReproductionTest| {
-            self.dir.append_test(test).map_err(io::Error::other)
-        };
+        let record = |test: &ReproductionTest| self.dir.append_test(test).map_err(io::Error::other);
         let tests = reproduce::reproduce(
             self.tools,
             &plan.reproduce,
@@ -497,9 +502,8 @@ impl<'a> Work<'a> {
             limits: &self.plan.limits,
             done: &done,
         };
-        let record = |rows: &[Execution]| {
-            self.dir.append_executions(rows).map_err(io::Error::other)
-        };
+        let record =
+            |rows: &[Execution]| self.dir.append_executions(rows).map_err(io::Error::other);
         let rows = execute::execute(self.tools, &self.plan.execute, &inputs, &record).await?;
         self.dir.save_executions(&rows)?;
         running.finish(execute::summary(&rows))?;

@@ -357,7 +357,7 @@ pub(crate) enum DatasetCommand {
         #[arg(value_name = "DATASET")]
         dataset: String,
         #[command(flatten)]
-        settings: SettingsArgs,
+        settings: Box<SettingsArgs>,
     },
 }
 

@@ -55,10 +55,7 @@ impl CliError {
         Self { kind, message: message.into(), source: None, hints: Vec::new() }
     }
 
-    pub(crate) fn from_error(
-        kind: Kind,
-        error: impl Into<Box<dyn Error + Send + Sync>>,
-    ) -> Self {
+    pub(crate) fn from_error(kind: Kind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let error = error.into();
         Self { kind, message: error.to_string(), source: Some(error), hints: Vec::new() }
     }
@@ -105,7 +102,8 @@ impl From<ConfigError> for CliError {
 
 impl From<PromptError> for CliError {
     fn from(error: PromptError) -> Self {
-        Self::from_error(Kind::Usage, error).hint("prompts/README.md lists each prompt's placeholders")
+        Self::from_error(Kind::Usage, error)
+            .hint("prompts/README.md lists each prompt's placeholders")
     }
 }
 

@@ -59,6 +59,7 @@ pub(crate) async fn run(
     let work = async {
         let model = session::model(replies, settings, &run, &events, &cancel).await?;
         let (sandbox, taken) = session::sandbox(config, &events).await?;
+        events.notice(format!("code runs in the sandbox {taken}"));
         let name = if config.run.name.is_empty() {
             format!("agent+{}", model.model())
         } else {
@@ -104,10 +105,7 @@ pub(crate) async fn run(
 pub(crate) fn exit_kind(summary: &Summary) -> Option<Kind> {
     let all_infra = !summary.outcomes.is_empty()
         && summary.outcomes.values().all(|outcome| {
-            matches!(
-                outcome,
-                InstanceOutcome::Failed { cause: crate::artifact::Cause::Infra, .. }
-            )
+            matches!(outcome, InstanceOutcome::Failed { cause: crate::artifact::Cause::Infra, .. })
         });
     if summary.cancelled() > 0 {
         Some(Kind::Interrupted)

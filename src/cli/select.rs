@@ -40,7 +40,11 @@ pub(crate) fn open_dataset(name: &str, config: &Config) -> Result<Dataset, CliEr
 /// lie in the cache anyway.
 pub(crate) fn repos_dir(config: &Config, dataset: &str) -> Result<PathBuf, CliError> {
     let cache = cache_dir()?.join("repos");
-    let dir = if config.repos.dir.as_os_str().is_empty() { cache.clone() } else { config.repos.dir.clone() };
+    let dir = if config.repos.dir.as_os_str().is_empty() {
+        cache.clone()
+    } else {
+        config.repos.dir.clone()
+    };
     if dataset == "sample" {
         dataset::sample::install(&dir)
             .map_err(|error| CliError::from_error(Kind::Environment, error))?;
@@ -57,8 +61,11 @@ pub(crate) fn select(dataset: &Dataset, args: &SelectArgs) -> Result<Vec<Instanc
     }
     let selected = filter(dataset.instances(), args)?;
     if selected.is_empty() {
-        return Err(CliError::new(Kind::Nothing, "no instance is selected")
-            .hint(format!("{} has {} instances", dataset.source(), dataset.len())));
+        return Err(CliError::new(Kind::Nothing, "no instance is selected").hint(format!(
+            "{} has {} instances",
+            dataset.source(),
+            dataset.len()
+        )));
     }
     Ok(selected)
 }
@@ -124,9 +131,7 @@ fn in_shard(id: &str, (k, n): (u32, u32)) -> bool {
 /// `runs/<UTC time>`, where the user names no directory.
 pub(crate) fn default_run_dir() -> PathBuf {
     let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
-    let name = time::OffsetDateTime::now_utc()
-        .format(format)
-        .unwrap_or_else(|_| "run".to_owned());
+    let name = time::OffsetDateTime::now_utc().format(format).unwrap_or_else(|_| "run".to_owned());
     Path::new("runs").join(name)
 }
 

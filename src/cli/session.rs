@@ -89,7 +89,8 @@ pub(crate) fn color(output: &OutputArgs) -> bool {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => {
-            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            std::io::stderr().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
         }
     }
 }
@@ -181,8 +182,10 @@ pub(crate) async fn sandbox(
     config: &Config,
     events: &Events,
 ) -> Result<(Arc<dyn Sandbox>, String), CliError> {
-    let run_id = format!("{}-{}", std::process::id(), time::OffsetDateTime::now_utc().unix_timestamp());
-    Ok(sandbox::connect(config.run.sandbox, config.sandbox.clone(), &run_id, events.clone()).await?)
+    let run_id =
+        format!("{}-{}", std::process::id(), time::OffsetDateTime::now_utc().unix_timestamp());
+    Ok(sandbox::connect(config.run.sandbox, config.sandbox.clone(), &run_id, events.clone())
+        .await?)
 }
 
 /// The plan that the settings describe.
@@ -223,9 +226,8 @@ pub(crate) fn tools(
 
 /// A number of workers, or the number of cores for 0.
 pub(crate) fn or_cores(wanted: usize) -> NonZeroUsize {
-    NonZeroUsize::new(wanted).unwrap_or_else(|| {
-        std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
-    })
+    NonZeroUsize::new(wanted)
+        .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
 }
 
 /// Cancels on the first signal; on the second, ends the process at once. Containers that are then

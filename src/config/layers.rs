@@ -312,6 +312,9 @@ mod tests {
         let path = dir.path().join("a.toml");
         std::fs::write(&path, "[repair]\nsamples = \"x\"\n").unwrap();
         let message = layers.file(&path).unwrap_err().to_string();
-        assert!(message.ends_with("a.toml: repair.samples: expected integer, found string"), "{message}");
+        assert!(
+            message.ends_with("a.toml: repair.samples: expected integer, found string"),
+            "{message}"
+        );
     }
 }

@@ -189,7 +189,9 @@ impl ModelError {
             Self::ContextOverflow { .. } => {
                 "the issue alone may be longer than the model's context; serve the model with a longer one"
             }
-            Self::Budget { .. } => "run the same command with a higher --max-requests; nothing is asked twice",
+            Self::Budget { .. } => {
+                "run the same command with a higher --max-requests; nothing is asked twice"
+            }
             _ => "",
         }
     }

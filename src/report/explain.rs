@@ -75,8 +75,13 @@ fn funnel(out: &mut String, evidence: &Evidence) {
         *lost.entry(candidate.reason.split(':').next().unwrap_or("unknown")).or_default() += 1;
     }
     let lost: Vec<String> = lost.iter().map(|(code, n)| format!("{n} {code}")).collect();
-    let lost = if lost.is_empty() { String::new() } else { format!(" (lost: {})", lost.join(", ")) };
-    let _ = writeln!(out, "\nsamples\n  {} drawn, {valid} with a patch{lost}", evidence.candidates.len());
+    let lost =
+        if lost.is_empty() { String::new() } else { format!(" (lost: {})", lost.join(", ")) };
+    let _ = writeln!(
+        out,
+        "\nsamples\n  {} drawn, {valid} with a patch{lost}",
+        evidence.candidates.len()
+    );
 }
 
 fn witnesses(out: &mut String, evidence: &Evidence) {
@@ -126,7 +131,8 @@ fn table(out: &mut String, evidence: &Evidence) {
         let candidate = evidence.candidates.iter().find(|c| c.id == entry.candidate);
         let files = candidate.map(|c| c.files.join(" ")).unwrap_or_default();
         let mark = if ranking.chosen == Some(entry.candidate) { '*' } else { ' ' };
-        let cosmetic = if candidate.is_some_and(|c| !c.substantive) { " (comments only)" } else { "" };
+        let cosmetic =
+            if candidate.is_some_and(|c| !c.substantive) { " (comments only)" } else { "" };
         let _ = writeln!(
             out,
             "  {mark} {:6}  {:>5}  {:>16}  {broken:>12}  {files}{cosmetic}",

@@ -1,6 +1,7 @@
 //! Events for people, on standard error: bars on a terminal, plain lines elsewhere.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -152,10 +153,10 @@ impl Active {
         let stage = self.stage.map_or("", Stage::name);
         let mut text = format!("{id}  {stage}");
         if self.replies > 0 {
-            text += &format!("  {} replies", self.replies);
+            let _ = write!(text, "  {} replies", self.replies);
         }
         if self.runs > 0 {
-            text += &format!("  {} runs", self.runs);
+            let _ = write!(text, "  {} runs", self.runs);
         }
         self.bar.set_message(text);
     }

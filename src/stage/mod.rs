@@ -6,10 +6,10 @@ use crate::repo::RepoError;
 use crate::sandbox::SandboxError;
 use crate::tools::{Cancelled, Tools};
 
+pub mod execute;
 pub mod localize;
 pub mod repair;
 pub mod reproduce;
-pub mod execute;
 pub mod rerank;
 
 /// Why a stage could not be finished.
@@ -98,7 +98,9 @@ pub(crate) fn completions(
         Some(error) if completions.is_empty() && asked > 0 => Err(error.into()),
         Some(ModelError::NotRecorded { call, .. }) => {
             let held = completions.len();
-            tools.events.notice(format!("the recording holds {held} of the {asked} {call} samples"));
+            tools
+                .events
+                .notice(format!("the recording holds {held} of the {asked} {call} samples"));
             Ok(completions)
         }
         _ => Ok(completions),

@@ -127,12 +127,8 @@ pub(crate) fn append<T: Serialize>(path: &Path, rows: &[T]) -> Result<(), StoreE
     }
     let text = lines(path, rows)?;
     let failed = || StoreError::io("append to", path);
-    let mut file = OpenOptions::new()
-        .create(true)
-        .read(true)
-        .append(true)
-        .open(path)
-        .map_err(failed())?;
+    let mut file =
+        OpenOptions::new().create(true).read(true).append(true).open(path).map_err(failed())?;
     let length = file.metadata().map_err(failed())?.len();
     let kept = complete_length(&mut file, length).map_err(failed())?;
     if kept < length {

@@ -11,9 +11,7 @@ use crate::artifact::{
     Candidate, Execution, Instance, InstanceOutcome, Localization, Ranking, ReproductionTest, Stage,
 };
 use crate::store::StoreError;
-use crate::store::files::{
-    append, lines, make_dir, read_json, read_rows, replace, replace_json,
-};
+use crate::store::files::{append, lines, make_dir, read_json, read_rows, replace, replace_json};
 
 /// How far a stage has come, and from which inputs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -93,9 +91,9 @@ impl InstanceDir {
     /// Whether the stage's artifact is complete and made from these inputs.
     #[must_use]
     pub fn is_finished(&self, stage: Stage, input: &str) -> bool {
-        self.lock()
-            .get(&stage)
-            .is_some_and(|record| record.finished && record.input == input && record.schema == SCHEMA)
+        self.lock().get(&stage).is_some_and(|record| {
+            record.finished && record.input == input && record.schema == SCHEMA
+        })
     }
 
     /// Begins a stage: rows that an earlier process left are kept only if they were made from the

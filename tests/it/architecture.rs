@@ -30,8 +30,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "stage",
         &[
-            "artifact", "context", "event", "harness", "llm", "patch", "prompt", "repo",
-            "retrieval", "sandbox", "source", "testlog", "tools",
+            "artifact",
+            "context",
+            "event",
+            "harness",
+            "llm",
+            "patch",
+            "prompt",
+            "repo",
+            "retrieval",
+            "sandbox",
+            "source",
+            "testlog",
+            "tools",
         ],
     ),
     (
@@ -82,7 +93,10 @@ fn is_test_file(path: &Path) -> bool {
     path.components().any(|part| {
         let name = part.as_os_str().to_string_lossy();
         let name = name.trim_end_matches(".rs");
-        name == "tests" || name == "testing" || name.starts_with("test_") || name.ends_with("_tests")
+        name == "tests"
+            || name == "testing"
+            || name.starts_with("test_")
+            || name.ends_with("_tests")
     })
 }
 
@@ -219,7 +233,9 @@ fn every_file_says_what_it_is_for_and_stays_small() {
             wrong.push(format!("{shown} has {lines} lines, more than {limit}"));
         }
         if text.contains("super::super::") {
-            wrong.push(format!("{shown} climbs with super::super::, which the import test cannot see"));
+            wrong.push(format!(
+                "{shown} climbs with super::super::, which the import test cannot see"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -62,10 +62,26 @@ fn a_refused_connection_fails_the_instance_as_infra() {
     let place = Place::new();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}/v1");
-    insta::assert_snapshot!(fails(&place, &[
-        "solve", "--instance", SAMPLES[0], "--base-url", &url, "--model", "m", "-o", "run",
-        "--set", "model.max_attempts=1", "--sandbox", "local", "--color", "never",
-    ]));
+    insta::assert_snapshot!(fails(
+        &place,
+        &[
+            "solve",
+            "--instance",
+            SAMPLES[0],
+            "--base-url",
+            &url,
+            "--model",
+            "m",
+            "-o",
+            "run",
+            "--set",
+            "model.max_attempts=1",
+            "--sandbox",
+            "local",
+            "--color",
+            "never",
+        ]
+    ));
     let outcome = json(&place.path(&format!("run/{}/outcome.json", SAMPLES[0])));
     assert_eq!((&outcome["status"], &outcome["cause"]), (&"failed".into(), &"infra".into()));
     assert!(std::fs::read_to_string(place.path("run/predictions.jsonl")).unwrap().is_empty());
@@ -89,15 +105,35 @@ fn answering(answer: &'static str) -> String {
 #[test]
 fn refusals_and_garbage_are_told_apart() {
     for (answer, expected) in [
-        ("HTTP/1.1 401 Unauthorized\r\ncontent-length: 9\r\nconnection: close\r\n\r\nbad token", "OPENAI_API_KEY"),
-        ("HTTP/1.1 404 Not Found\r\ncontent-length: 16\r\nconnection: close\r\n\r\nno such model: m", "a name that it serves"),
-        ("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 19\r\nconnection: close\r\n\r\n<html>hello</html>\n", "OpenAI-compatible endpoint"),
+        (
+            "HTTP/1.1 401 Unauthorized\r\ncontent-length: 9\r\nconnection: close\r\n\r\nbad token",
+            "OPENAI_API_KEY",
+        ),
+        (
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 16\r\nconnection: close\r\n\r\nno such model: m",
+            "a name that it serves",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 19\r\nconnection: close\r\n\r\n<html>hello</html>\n",
+            "OpenAI-compatible endpoint",
+        ),
     ] {
         let place = Place::new();
         let url = answering(answer);
         let ran = place.agent(&[
-            "solve", "--instance", SAMPLES[0], "--base-url", &url, "--model", "m", "-o", "run",
-            "--set", "model.max_attempts=1", "--sandbox", "local",
+            "solve",
+            "--instance",
+            SAMPLES[0],
+            "--base-url",
+            &url,
+            "--model",
+            "m",
+            "-o",
+            "run",
+            "--set",
+            "model.max_attempts=1",
+            "--sandbox",
+            "local",
         ]);
         assert_eq!(ran.code, Some(3), "{}", ran.stderr);
         assert!(ran.stderr.contains(expected), "{}", ran.stderr);
@@ -109,11 +145,25 @@ fn refusals_and_garbage_are_told_apart() {
 fn the_api_key_is_never_shown_or_stored() {
     const KEY: &str = "sk-zebra-quagga-okapi";
     let place = Place::new();
-    let url = answering("HTTP/1.1 401 Unauthorized\r\ncontent-length: 25\r\nconnection: close\r\n\r\nbad sk-zebra-quagga-okapi");
+    let url = answering(
+        "HTTP/1.1 401 Unauthorized\r\ncontent-length: 25\r\nconnection: close\r\n\r\nbad sk-zebra-quagga-okapi",
+    );
     let output = place
         .command(&[
-            "solve", "--instance", SAMPLES[0], "--base-url", &url, "--model", "m", "-o", "run",
-            "--set", "model.max_attempts=1", "--sandbox", "local", "-v",
+            "solve",
+            "--instance",
+            SAMPLES[0],
+            "--base-url",
+            &url,
+            "--model",
+            "m",
+            "-o",
+            "run",
+            "--set",
+            "model.max_attempts=1",
+            "--sandbox",
+            "local",
+            "-v",
         ])
         .env("OPENAI_API_KEY", KEY)
         .output()
@@ -134,14 +184,30 @@ fn a_missing_commit_or_repository_names_what_mends_it() {
     let repo = sample_repository(&place, SAMPLES[0], "repos/a__b");
     let head = git(&repo, &["rev-parse", "HEAD"]);
     let row = |id: &str, repo: &str, commit: &str| {
-        format!("{{\"instance_id\":\"{id}\",\"repo\":\"{repo}\",\"base_commit\":\"{commit}\",\"problem_statement\":\"x\"}}\n")
+        format!(
+            "{{\"instance_id\":\"{id}\",\"repo\":\"{repo}\",\"base_commit\":\"{commit}\",\"problem_statement\":\"x\"}}\n"
+        )
     };
     let gone = "1".repeat(40);
     place.write("rows.jsonl", &(row("a__b-1", "a/b", &gone) + &row("c__d-1", "c/d", head.trim())));
     let replies = sample(SAMPLES[0], "replies.jsonl");
     let ran = place.agent(&[
-        "run", "rows.jsonl", "--repos", "repos", "-o", "run", "--sandbox", "local",
-        "--set", "repos.url=", "--replay", replies.to_str().unwrap(), "-j", "1", "--color", "never",
+        "run",
+        "rows.jsonl",
+        "--repos",
+        "repos",
+        "-o",
+        "run",
+        "--sandbox",
+        "local",
+        "--set",
+        "repos.url=",
+        "--replay",
+        replies.to_str().unwrap(),
+        "-j",
+        "1",
+        "--color",
+        "never",
     ]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains(&gone) && ran.stderr.contains("fetch origin"), "{}", ran.stderr);
@@ -165,8 +231,17 @@ fn an_issue_of_a_megabyte_is_no_trouble() {
     place.write("issue.md", &(issue + &"at reconcile line 12 of module x ".repeat(32_000)));
     let replies = sample(SAMPLES[1], "replies.jsonl");
     let ran = place.ok(&[
-        "solve", "--repo", "mine", "--issue", "issue.md", "--sandbox", "local", "-o", "run",
-        "--replay", replies.to_str().unwrap(),
+        "solve",
+        "--repo",
+        "mine",
+        "--issue",
+        "issue.md",
+        "--sandbox",
+        "local",
+        "-o",
+        "run",
+        "--replay",
+        replies.to_str().unwrap(),
     ]);
     assert!(ran.stdout.starts_with("diff --git"));
 }

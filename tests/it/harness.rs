@@ -53,7 +53,8 @@ impl Place {
             .env("AGENT_CACHE", self.root.path().join("cache"))
             .env("TMPDIR", std::env::temp_dir())
             .stdin(Stdio::null());
-        for name in ["DOCKER_HOST", "SSL_CERT_FILE", "PIP_CERT", "PIP_INDEX_URL", "PIP_FIND_LINKS"] {
+        for name in ["DOCKER_HOST", "SSL_CERT_FILE", "PIP_CERT", "PIP_INDEX_URL", "PIP_FIND_LINKS"]
+        {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }

@@ -38,14 +38,39 @@ async fn the_right_patch_wins_on_every_package_that_has_one() {
     .await
     .unwrap();
     let url = standin.base_url();
-    let run = agent(&place, &[
-        "run", "packages", "-o", "run", "--sandbox", "docker", "--base-url", &url,
-        "--samples", "12", "--tests", "8", "--color", "never",
-    ]);
+    let run = agent(
+        &place,
+        &[
+            "run",
+            "packages",
+            "-o",
+            "run",
+            "--sandbox",
+            "docker",
+            "--base-url",
+            &url,
+            "--samples",
+            "12",
+            "--tests",
+            "8",
+            "--color",
+            "never",
+        ],
+    );
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let graded = agent(&place, &[
-        "evaluate", "packages", "-p", "run/predictions.jsonl", "-o", "graded", "--sandbox", "docker",
-    ]);
+    let graded = agent(
+        &place,
+        &[
+            "evaluate",
+            "packages",
+            "-p",
+            "run/predictions.jsonl",
+            "-o",
+            "graded",
+            "--sandbox",
+            "docker",
+        ],
+    );
     assert_eq!(graded.code, Some(0), "{}", graded.stderr);
     let report = json(&place.path("graded/report.json"));
     let resolved: BTreeSet<&str> =
@@ -59,7 +84,9 @@ async fn the_right_patch_wins_on_every_package_that_has_one() {
         let of = |stage: &str, kinds: &[&str]| -> BTreeSet<u64> {
             let asked = stats.samples.iter();
             asked
-                .filter(|s| s.instance == id && s.stage == stage && kinds.contains(&s.kind.as_str()))
+                .filter(|s| {
+                    s.instance == id && s.stage == stage && kinds.contains(&s.kind.as_str())
+                })
                 .map(|s| u64::from(s.sample))
                 .collect()
         };

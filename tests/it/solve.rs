@@ -25,8 +25,16 @@ fn solves_every_sample(sandbox: &str) {
 
         let predictions = format!("{run}/predictions.jsonl");
         let graded = place.ok(&[
-            "evaluate", "sample", "-p", &predictions, "-o", &format!("{run}/graded"),
-            "-i", instance, "--sandbox", sandbox,
+            "evaluate",
+            "sample",
+            "-p",
+            &predictions,
+            "-o",
+            &format!("{run}/graded"),
+            "-i",
+            instance,
+            "--sandbox",
+            sandbox,
         ]);
         let report = json(&place.path(&format!("{run}/graded/report.json")));
         assert_eq!(report["resolved_ids"][0], instance, "{}\n{report:#}", graded.stderr);
@@ -64,7 +72,15 @@ fn a_changed_setting_makes_anew_only_what_depends_on_it() {
     let place = Place::new();
     let solve = |policy: &str| {
         place.ok(&[
-            "solve", "--instance", SAMPLES[0], "-o", "run", "--sandbox", "local", "--policy", policy,
+            "solve",
+            "--instance",
+            SAMPLES[0],
+            "-o",
+            "run",
+            "--sandbox",
+            "local",
+            "--policy",
+            policy,
         ])
     };
     solve("mini");
@@ -94,9 +110,21 @@ fn an_own_repository_is_left_alone_unless_apply_is_given() {
     let replies = sample(instance, "replies.jsonl");
     let solve = |extra: &[&str]| {
         let mut args = vec![
-            "solve", "--repo", "mine", "--issue", "issue.md", "--sandbox", "local", "-o", "run",
-            "--test-command", "python -m unittest -v", "--log-format", "unittest",
-            "--replay", replies.to_str().unwrap(),
+            "solve",
+            "--repo",
+            "mine",
+            "--issue",
+            "issue.md",
+            "--sandbox",
+            "local",
+            "-o",
+            "run",
+            "--test-command",
+            "python -m unittest -v",
+            "--log-format",
+            "unittest",
+            "--replay",
+            replies.to_str().unwrap(),
         ];
         args.extend(extra);
         place.ok(&args)
@@ -121,8 +149,17 @@ fn the_issue_may_come_from_standard_input() {
     let issue = std::fs::File::open(sample(instance, "issue.md")).unwrap();
     let output = place
         .command(&[
-            "solve", "--repo", "mine", "--issue", "-", "--sandbox", "local", "-o", "run",
-            "--replay", replies.to_str().unwrap(),
+            "solve",
+            "--repo",
+            "mine",
+            "--issue",
+            "-",
+            "--sandbox",
+            "local",
+            "-o",
+            "run",
+            "--replay",
+            replies.to_str().unwrap(),
         ])
         .stdin(issue)
         .output()
@@ -154,7 +191,12 @@ fn nothing_of_a_later_commit_surfaces(sandbox: &str) {
     let mut replies = String::new();
     for (call, content) in [
         ("localize", "```\nanswer.py\n```".to_owned()),
-        ("repair", format!("```python\n### answer.py\n<<<<<<< SEARCH\n{SECRET} = 1\n=======\n{SECRET} = 2\n>>>>>>> REPLACE\n```")),
+        (
+            "repair",
+            format!(
+                "```python\n### answer.py\n<<<<<<< SEARCH\n{SECRET} = 1\n=======\n{SECRET} = 2\n>>>>>>> REPLACE\n```"
+            ),
+        ),
         ("reproduce", spy.to_owned()),
     ] {
         let row = serde_json::json!({"schema": 1, "type": "reply", "call": call, "sample": 0, "content": content});
@@ -162,8 +204,19 @@ fn nothing_of_a_later_commit_surfaces(sandbox: &str) {
     }
     place.write("replies.jsonl", &replies);
     let ran = place.agent(&[
-        "solve", "--repo", "mine", "--rev", base.trim(), "--issue", "issue.md", "-o", "run",
-        "--sandbox", sandbox, "--replay", "replies.jsonl",
+        "solve",
+        "--repo",
+        "mine",
+        "--rev",
+        base.trim(),
+        "--issue",
+        "issue.md",
+        "-o",
+        "run",
+        "--sandbox",
+        sandbox,
+        "--replay",
+        "replies.jsonl",
     ]);
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     let dir = std::fs::read_dir(place.path("run")).unwrap();

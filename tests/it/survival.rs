@@ -13,7 +13,8 @@ fn dataset(place: &Place) -> PathBuf {
     for instance in &SAMPLES[..2] {
         let row = json(&sample(instance, "instance.json"));
         let name = row["repo"].as_str().unwrap();
-        let repo = sample_repository(place, instance, &format!("repos/{}", name.replace('/', "__")));
+        let repo =
+            sample_repository(place, instance, &format!("repos/{}", name.replace('/', "__")));
         let row = serde_json::json!({
             "instance_id": instance,
             "repo": name,
@@ -106,8 +107,24 @@ async fn killed_at_twenty_points_a_run_ends_the_same_and_repeats_nothing() {
     scripts(&place);
     let args = |run: &'static str, url: &str| -> Vec<String> {
         [
-            "run", "rows.jsonl", "--repos", "repos", "--sandbox", "local", "-o", run, "--base-url",
-            url, "--samples", "8", "--tests", "6", "-j", "2", "--set", "model.concurrency=1",
+            "run",
+            "rows.jsonl",
+            "--repos",
+            "repos",
+            "--sandbox",
+            "local",
+            "-o",
+            run,
+            "--base-url",
+            url,
+            "--samples",
+            "8",
+            "--tests",
+            "6",
+            "-j",
+            "2",
+            "--set",
+            "model.concurrency=1",
         ]
         .map(str::to_owned)
         .to_vec()

@@ -28,8 +28,7 @@ fn list(output: &OutputArgs) -> Result<(), CliError> {
             KNOWN.iter().map(|(name, about)| json!({"name": name, "about": about})).collect();
         return print_json(&rows);
     }
-    let lines: String =
-        KNOWN.iter().map(|(name, about)| format!("{name:10} {about}\n")).collect();
+    let lines: String = KNOWN.iter().map(|(name, about)| format!("{name:10} {about}\n")).collect();
     print(&lines)
 }
 

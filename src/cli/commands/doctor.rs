@@ -72,7 +72,12 @@ async fn endpoint(settings: &Settings) -> Check {
         Ok(client) => match client.models().await {
             Ok(models) => Check::good(
                 "endpoint",
-                format!("{} serves {}; using {}", settings.config.model.base_url, models.join(", "), client.model()),
+                format!(
+                    "{} serves {}; using {}",
+                    settings.config.model.base_url,
+                    models.join(", "),
+                    client.model()
+                ),
             ),
             Err(error) => Check::bad("endpoint", error.to_string(), error.hint()),
         },
@@ -111,7 +116,9 @@ async fn containers(settings: &Settings) -> Vec<Check> {
 fn git() -> Check {
     match std::process::Command::new("git").arg("--version").output() {
         Ok(output) => Check::good("git", String::from_utf8_lossy(&output.stdout).trim()),
-        Err(error) => Check::bad("git", error.to_string(), "install git: cloning and --apply use it"),
+        Err(error) => {
+            Check::bad("git", error.to_string(), "install git: cloning and --apply use it")
+        }
     }
 }
 

@@ -21,8 +21,12 @@ pub(crate) fn explain(args: &ExplainArgs, output: &OutputArgs) -> Result<ExitCod
     };
     if dir.instance()?.is_none() && evidence.candidates.is_empty() {
         let known = record.instances.iter().take(10).map(ToString::to_string);
-        return Err(CliError::usage(format!("{} has no instance {}", args.run.display(), args.instance))
-            .hint(format!("it holds {}", known.collect::<Vec<_>>().join(", "))));
+        return Err(CliError::usage(format!(
+            "{} has no instance {}",
+            args.run.display(),
+            args.instance
+        ))
+        .hint(format!("it holds {}", known.collect::<Vec<_>>().join(", "))));
     }
     if output.json {
         print_json(&serde_json::json!({

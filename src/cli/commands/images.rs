@@ -92,7 +92,9 @@ fn line(report: &PackageReport) -> String {
             let mut text = format!("{}  failed: {error}\n", report.instance);
             let mut cause = std::error::Error::source(error);
             while let Some(error) = cause {
-                text += &format!("  caused by: {error}\n");
+                text.push_str("  caused by: ");
+                text.push_str(&error.to_string());
+                text.push('\n');
                 cause = error.source();
             }
             text
@@ -109,7 +111,9 @@ async fn tree(
 ) -> Result<ExitCode, CliError> {
     let path = Path::new(&args.source);
     let Some(tag) = args.tag.clone() else {
-        return Err(CliError::usage("an image made from a tree needs a name").hint("give it with --tag"));
+        return Err(
+            CliError::usage("an image made from a tree needs a name").hint("give it with --tag")
+        );
     };
     let name = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = name.file_name().map_or("tree".into(), |name| name.to_string_lossy());

@@ -10,14 +10,17 @@ use crate::artifact::{Instance, Stage};
 use crate::cli::args::{LocalizeArgs, OutputArgs, StageArgs};
 use crate::cli::commands::stage;
 use crate::cli::error::{CliError, Kind};
+use crate::cli::select;
 use crate::cli::session::{Reporting, Show};
 use crate::cli::settings::Settings;
-use crate::cli::select;
 use crate::event::Events;
 use crate::pipeline::{self, Source};
 use crate::stage::localize::retrieve;
 
-pub(crate) async fn localize(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
+pub(crate) async fn localize(
+    args: LocalizeArgs,
+    output: &OutputArgs,
+) -> Result<ExitCode, CliError> {
     if args.no_model {
         return without_model(args, output).await;
     }
@@ -81,10 +84,8 @@ async fn rank(
         .map_err(|error| CliError::from_error(Kind::Environment, error))?;
     let history = settings.config.localize.history_commits;
     let (issue, events) = (instance.problem_statement.clone(), events.clone());
-    let ranked = tokio::task::spawn_blocking(move || {
-        retrieve(&checkout, &issue, history, &events)
-    })
-    .await
-    .map_err(|error| CliError::from_error(Kind::Environment, error))??;
+    let ranked = tokio::task::spawn_blocking(move || retrieve(&checkout, &issue, history, &events))
+        .await
+        .map_err(|error| CliError::from_error(Kind::Environment, error))??;
     Ok(ranked.into_iter().take(LISTED).map(|file| file.path).collect())
 }

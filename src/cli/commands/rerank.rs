@@ -25,8 +25,11 @@ pub(crate) fn rerank(args: &StageArgs, output: &OutputArgs) -> Result<ExitCode, 
     let selector = select::Selector::new(&args.select)?;
     let ids: Vec<InstanceId> = ids.into_iter().filter(|id| selector.matches(id)).collect();
     if ids.is_empty() {
-        return Err(CliError::new(Kind::Nothing, format!("{} holds no candidates.jsonl", args.run.display()))
-            .hint("expected RUN/<instance_id>/candidates.jsonl"));
+        return Err(CliError::new(
+            Kind::Nothing,
+            format!("{} holds no candidates.jsonl", args.run.display()),
+        )
+        .hint("expected RUN/<instance_id>/candidates.jsonl"));
     }
     let model = run
         .predictions()?

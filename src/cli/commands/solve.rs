@@ -28,7 +28,12 @@ pub(crate) async fn solve(args: SolveArgs, output: &OutputArgs) -> Result<ExitCo
         (None, None) => return Err(CliError::usage("give --instance or --repo")),
     };
     if args.place.dry_run {
-        say(&format!("{} at {} would go to {}", instance.id, instance.base_commit, job.run.display()));
+        say(&format!(
+            "{} at {} would go to {}",
+            instance.id,
+            instance.base_commit,
+            job.run.display()
+        ));
         return Ok(ExitCode::SUCCESS);
     }
     let finished = job::run(job, &settings, output).await?;

@@ -65,8 +65,10 @@ pub(crate) fn instances(
     for id in &record.instances {
         instances.extend(run.view(id)?.instance()?);
     }
-    if let Some(unknown) =
-        select.instances.iter().find(|wanted| !record.instances.iter().any(|id| id.as_str() == *wanted))
+    if let Some(unknown) = select
+        .instances
+        .iter()
+        .find(|wanted| !record.instances.iter().any(|id| id.as_str() == *wanted))
     {
         return Err(CliError::usage(format!("{} has no instance {unknown}", path.display())));
     }

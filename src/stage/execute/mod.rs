@@ -268,7 +268,10 @@ impl Lab<'_> {
             self.close().await;
         }
         let each = run.duration.as_secs_f64() / set.passing.len().max(1) as f64;
-        Ok(outcomes.into_iter().map(|(test, outcome)| self.row(&test, kind, outcome, each)).collect())
+        Ok(outcomes
+            .into_iter()
+            .map(|(test, outcome)| self.row(&test, kind, outcome, each))
+            .collect())
     }
 
     async fn script(

@@ -283,7 +283,8 @@ mod tests {
             duration: Duration::ZERO,
             tail: String::new(),
         };
-        let of = |run: &SuiteRun| outcomes(&wanted, run).into_iter().map(|(_, o)| o).collect::<Vec<_>>();
+        let of =
+            |run: &SuiteRun| outcomes(&wanted, run).into_iter().map(|(_, o)| o).collect::<Vec<_>>();
         let half = [("a", Status::Passed)];
         assert_eq!(of(&run(&half, ExecStatus::Exited(1))), [Outcome::Pass, Outcome::Fail]);
         assert_eq!(of(&run(&half, ExecStatus::TimedOut)), [Outcome::Pass, Outcome::Timeout]);

@@ -88,7 +88,9 @@ pub async fn repair(
             replies.iter().find(|reply| matches!(reply, Err(ModelError::ContextOverflow { .. })))
         {
             if budget / 2 < MIN_CONTEXT_TOKENS {
-                return Err(ModelError::ContextOverflow { limit: None, detail: detail.clone() }.into());
+                return Err(
+                    ModelError::ContextOverflow { limit: None, detail: detail.clone() }.into()
+                );
             }
             budget /= 2;
             tools.events.notice(format!(
@@ -146,7 +148,7 @@ fn candidate(
         Ok(answer) => answer,
         Err(why) => return Candidate::invalid(sample, why.to_string()),
     };
-    let options = ApplyOptions { replace_all: config.replace_all, ..ApplyOptions::default() };
+    let options = ApplyOptions { replace_all: config.replace_all };
     let applied = match patch::apply_answer(answer, shown, base, &options) {
         Ok(applied) => applied,
         Err(rejection) => {

@@ -20,7 +20,7 @@ use crate::llm::{Call, Completion, ModelError, ModelRequest, TokenCounter};
 use crate::patch;
 use crate::prompt::{PromptName, Prompts};
 use crate::repo::Checkout;
-use crate::sandbox::{Environment, Limits, SandboxError};
+use crate::sandbox::{Environment, Limits};
 use crate::stage::StageError;
 use crate::tools::Tools;
 
@@ -181,10 +181,8 @@ async fn ask(
         let request = ModelRequest {
             instance: inputs.instance.id.clone(),
             call: Call::Reproduce,
-            messages: prompts.render(
-                PromptName::ReproduceScript,
-                &[("issue", issue), ("files", &context.text)],
-            ),
+            messages: prompts
+                .render(PromptName::ReproduceScript, &[("issue", issue), ("files", &context.text)]),
             samples: 0..config.samples,
             temperature: config.temperature,
             max_tokens: config.max_tokens,
@@ -240,10 +238,9 @@ async fn run_on_base(
     let _permit = tools.permit().await?;
     let work = async {
         let session = tools.sandbox.start(inputs.environment, inputs.limits).await?;
-        let run =
-            harness::run_script(&*session, &test.id.to_string(), &test.source, timeout).await;
+        let run = harness::run_script(&*session, &test.id.to_string(), &test.source, timeout).await;
         session.close().await;
-        Ok::<_, SandboxError>(run?)
+        run
     };
     tokio::select! {
         run = work => Ok(run?),
