@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error as ClientError;
 use bollard::models::{ContainerCreateBody, HostConfig, ResourcesUlimits};
@@ -173,7 +173,10 @@ impl Container {
         let options = UploadToContainerOptionsBuilder::new().path(dir).build();
         let body = bollard::body_full(tar.into());
         let done = self.engine.docker.upload_to_container(&self.id, Some(options), body).await;
-        done.map_err(|e| self.error(&format!("upload files to {dir}"), e))
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.error(&format!("upload files to {dir}"), error).await),
+        }
     }
 
     /// Like [`Container::upload_tar`], from a file that is read as it is sent.
@@ -196,7 +199,10 @@ impl Container {
         });
         let body = bollard::body_try_stream(chunks);
         let done = self.engine.docker.upload_to_container(&self.id, Some(options), body).await;
-        done.map_err(|e| self.error(&format!("upload a tree to {dir}"), e))
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.error(&format!("upload a tree to {dir}"), error).await),
+        }
     }
 
     /// Puts files below `dir`: path relative to it, content, whether executable. Directories are
@@ -225,7 +231,7 @@ impl Container {
         match self.engine.docker.inspect_container(&self.id, options).await {
             Ok(container) => Ok(container.state.and_then(|state| state.running).unwrap_or(false)),
             Err(ClientError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
-            Err(error) => Err(self.error("look at a container", error)),
+            Err(error) => Err(self.engine.error("look at a container", error)),
         }
     }
 
@@ -235,6 +241,19 @@ impl Container {
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
         // It may have ended just now; if the engine is gone nothing can be done here.
         let _ = self.engine.docker.kill_container(&self.id, Some(options)).await;
+    }
+
+    /// Whether it ends within `patience`. The engine notes the end of a container a moment after
+    /// the end of the commands in it.
+    pub(super) async fn ends_within(&self, patience: Duration) -> Result<bool, SandboxError> {
+        let begin = Instant::now();
+        while self.is_running().await? {
+            if begin.elapsed() >= patience {
+                return Ok(false);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(true)
     }
 
     /// Ends and removes it, and waits until it is gone (some seconds at most).
@@ -251,18 +270,17 @@ impl Container {
         }
     }
 
-    pub(super) fn error(&self, action: &str, error: ClientError) -> SandboxError {
-        match error {
-            ClientError::DockerResponseServerError { status_code: 404 | 409, ref message }
-                if message.contains("No such container") || message.contains("is not running") =>
-            {
-                SandboxError::Ended {
-                    instance: self.instance.clone(),
-                    detail: "its container is gone".to_owned(),
-                }
-            }
-            error => self.engine.error(&format!("{action} (sandbox of {})", self.instance), error),
+    /// A client's error as ours. What the engine says about a container that has ended depends on
+    /// how far it is with removing it, so it is asked.
+    pub(super) async fn error(&self, action: &str, error: ClientError) -> SandboxError {
+        let refused = matches!(error, ClientError::DockerResponseServerError { .. });
+        if refused && self.is_running().await.is_ok_and(|running| !running) {
+            return SandboxError::Ended {
+                instance: self.instance.clone(),
+                detail: "its container is gone".to_owned(),
+            };
         }
+        self.engine.error(&format!("{action} (sandbox of {})", self.instance), error)
     }
 }
 

@@ -20,6 +20,12 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long output is still read after the main process has ended.
 const GRACE: Duration = Duration::from_millis(300);
 
+/// How long a killed container may take to end.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// How long a container is watched whose command was killed by somebody else.
+const DOUBT: Duration = Duration::from_millis(400);
+
 /// Gets output as it comes.
 pub type OnOutput = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
@@ -117,7 +123,10 @@ impl Container {
         let end = read.await?;
         let duration = begin.elapsed();
         let status = match end {
-            End::Limit(status) => status,
+            End::Limit(status) => {
+                self.ends_within(ENDING).await?;
+                status
+            }
             End::Finished => ExecStatus::Exited(self.exit_code(&exec).await?),
         };
         Ok(ExecOutput { status, output: capture.finish(), duration })
@@ -139,10 +148,17 @@ impl Container {
             ..CreateExecOptions::default()
         };
         let docker = &self.engine.docker;
-        let failed = |error| self.error("run a command", error);
-        let exec = docker.create_exec(self.id(), options).await.map_err(failed)?.id;
+        let action = "run a command";
+        let exec = match docker.create_exec(self.id(), options).await {
+            Ok(created) => created.id,
+            Err(error) => return Err(self.error(action, error).await),
+        };
         let options = StartExecOptions { output_capacity: Some(64 << 10), ..Default::default() };
-        match docker.start_exec(&exec, Some(options)).await.map_err(failed)? {
+        let started = match docker.start_exec(&exec, Some(options)).await {
+            Ok(started) => started,
+            Err(error) => return Err(self.error(action, error).await),
+        };
+        match started {
             StartExecResults::Attached { output, input: _ } => Ok((exec, output)),
             StartExecResults::Detached => Err(SandboxError::Ended {
                 instance: self.instance().clone(),
@@ -191,11 +207,9 @@ impl Container {
                             self.kill().await;
                         }
                     }
-                    None => break,
-                    // The connection breaks when the container is killed; what the engine says
-                    // about the command decides.
-                    Some(Err(_)) if limit.is_some() => break,
-                    Some(Err(error)) => return Err(self.error("read a command's output", error)),
+                    // A connection that breaks says nothing: the container may have been killed,
+                    // or the engine be gone. Asking how the command ended tells them apart.
+                    None | Some(Err(_)) => break,
                 },
             }
         }
@@ -208,7 +222,7 @@ impl Container {
             Ok(state) => Ok(state.running.unwrap_or(false)),
             // The engine forgets commands with their container.
             Err(ClientError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
-            Err(error) => Err(self.error("look at a command", error)),
+            Err(error) => Err(self.error("look at a command", error).await),
         }
     }
 
@@ -221,15 +235,16 @@ impl Container {
                     let code = state.exit_code.and_then(|code| i32::try_from(code).ok());
                     let code = code.unwrap_or(-1);
                     // 137 is an out-of-memory kill inside a living container, or the container's
-                    // own end, which says nothing about the command.
-                    if code == 137 && !self.is_running().await? {
+                    // own end, which says nothing about the command; 126 is what the engine
+                    // reports where it could not start it any more.
+                    if matches!(code, 126 | 137) && self.ends_within(DOUBT).await? {
                         break;
                     }
                     return Ok(code);
                 }
                 Ok(_) => {}
                 Err(ClientError::DockerResponseServerError { status_code: 404, .. }) => break,
-                Err(error) => return Err(self.error("ask how a command ended", error)),
+                Err(error) => return Err(self.error("ask how a command ended", error).await),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -311,7 +326,8 @@ mod tests {
         assert!(output.output.len() < (1 << 20) + 100);
         assert!(output.text().starts_with("first\nxxx"));
         assert!(output.text().contains(" bytes left out ..."));
-        assert!(matches!(container.exec(&script("true")).await, Err(SandboxError::Ended { .. })));
+        let later = container.exec(&script("true")).await;
+        assert!(matches!(later, Err(SandboxError::Ended { .. })), "{later:?}");
         container.remove().await;
     }
 

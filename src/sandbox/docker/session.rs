@@ -259,3 +259,211 @@ impl Drop for DockerSession {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+    use crate::sandbox::docker::trial;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    async fn sandbox(engine: &Engine, run: &str) -> DockerSandbox {
+        let config = SandboxConfig { pull: PullPolicy::Never, ..SandboxConfig::default() };
+        DockerSandbox::new(engine.clone().for_run(run), config, Events::discard()).await.unwrap()
+    }
+
+    async fn said(session: &dyn Session, script: &str) -> String {
+        let request = ExecRequest { script: script.to_owned(), timeout: 60 * SECOND };
+        session.exec(&request).await.unwrap().text().into_owned()
+    }
+
+    /// An image whose repository holds a later commit, reachable in every way that was seen.
+    async fn leaky_image(engine: &Engine, reference: &str) {
+        let container = trial::container(engine).await;
+        let script =
+            "set -e; git init -q -b main .; git config user.name a; git config user.email a@b
+            echo 1 > f; git add f; git commit -qm base
+            echo fix > f; git commit -qam FUTURE; git tag v2; git branch later
+            git update-ref refs/remotes/origin/main HEAD; git remote add origin https://x.invalid/y
+            git update-ref refs/stash HEAD; git rev-parse HEAD > .git/FETCH_HEAD
+            git reset -q --hard HEAD~1; git commit -q --allow-empty -m SWE-bench";
+        let output = container.exec(&ExecSpec::script(script)).await.unwrap();
+        assert!(output.success(), "{}", output.text());
+        engine.commit(&container, reference, &[]).await.unwrap();
+        container.remove().await;
+    }
+
+    #[tokio::test]
+    async fn later_history_cannot_be_reached_from_a_session() {
+        let Some(engine) = trial::engine().await else { return };
+        let image = format!("agent-trial:leaky-{}", std::process::id());
+        leaky_image(&engine, &image).await;
+        let info = engine.image(&image).await.unwrap().unwrap();
+        assert_eq!(info.labels.get("agent").map(String::as_str), Some(""), "images are unmarked");
+        let sandbox = sandbox(&engine, "leak").await;
+        let spec = EnvironmentSpec { image: Some(image.clone()), ..trial::spec("leak", None) };
+        let environment = sandbox.prepare(&spec).await.unwrap();
+        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
+        let found = said(&*session, "git log --all --reflog --format=%s; git remote; git tag; git branch -a; cat .git/FETCH_HEAD; git stash list").await;
+        assert_eq!(
+            found,
+            "SWE-bench\nbase\n* main\ncat: .git/FETCH_HEAD: No such file or directory\n"
+        );
+        assert_eq!(said(&*session, "git status --porcelain; cat f; pwd").await, "1\n/testbed\n");
+        session.close().await;
+        engine.remove_image(&image).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_tree_becomes_an_image_once_with_one_commit() {
+        let Some(engine) = trial::engine().await else { return };
+        let sandbox = sandbox(&engine, "tree").await;
+        let marker = format!("tree {}", std::process::id());
+        let install = "python -c 'import sys; print(sys.prefix)' > kept.log";
+        let spec = trial::spec(&marker, Some(install));
+        let (one, two) = tokio::join!(sandbox.prepare(&spec), sandbox.prepare(&spec));
+        let environment = one.unwrap();
+        assert_eq!(environment, two.unwrap());
+        let image = environment.image.clone().unwrap();
+        let made = engine.image(&image).await.unwrap().unwrap();
+
+        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
+        let git = "git rev-list --all --count; git log -1 --format='%an %at %P'; git status --porcelain; git remote; git tag; ls .git/logs 2>&1 | wc -l; git fsck --unreachable --no-reflogs 2>/dev/null";
+        let git = said(&*session, git).await;
+        assert_eq!(git, "1\nagent 946684800 \n1\n");
+        let installed = said(&*session, "cat kept.log; which python; cat docs/odd*; ls /tmp").await;
+        let env = "/opt/miniconda3/envs/testbed";
+        assert_eq!(installed, format!("{env}\n{env}/bin/python\n{marker}agent\n"));
+        session.close().await;
+
+        let again = self::sandbox(&engine, "tree").await.prepare(&spec).await.unwrap();
+        assert_eq!(again, environment, "a later process finds the image");
+        assert_eq!(engine.image(&image).await.unwrap().unwrap(), made);
+        engine.remove_image(&image).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_failing_install_command_says_so_and_leaves_nothing() {
+        let Some(engine) = trial::engine().await else { return };
+        let sandbox = sandbox(&engine, "install").await;
+        let spec = trial::spec("broken", Some("echo the cause; exit 3"));
+        let error = sandbox.prepare(&spec).await.unwrap_err().to_string();
+        assert!(error.contains("install: exit status 3") && error.contains("the cause"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn sessions_are_fresh_and_end_with_their_limits() {
+        let Some(engine) = trial::engine().await else { return };
+        let sandbox = sandbox(&engine, "fresh").await;
+        let environment = sandbox.prepare(&trial::spec("fresh", None)).await.unwrap();
+        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
+        let files: Vec<Upload> = (0..300)
+            .map(|i| Upload {
+                path: format!("deep/{i}/it's \"odd\" \u{e9} $x\n{}.sh", "n".repeat(120)),
+                content: format!("echo {i}").into_bytes(),
+                executable: i == 7,
+            })
+            .collect();
+        session.upload(&files).await.unwrap();
+        let listed = "cd /tmp/agent/deep; find . -type f | wc -l; ls | wc -l; ./7/*.sh; ls -l 8 | grep -c x-";
+        // One line of a name with a line break, so `find` counts 600.
+        assert_eq!(said(&*session, listed).await, "600\n300\n7\n0\n");
+        let outside = Upload { path: "../x".to_owned(), content: vec![], executable: false };
+        assert!(session.upload(&[outside]).await.is_err());
+
+        said(&*session, "rm -rf /testbed /tmp/agent").await;
+        let request = ExecRequest { script: "echo on".to_owned(), timeout: 9 * SECOND };
+        assert_eq!(session.exec(&request).await.unwrap().status, ExecStatus::Exited(1));
+        session.upload(&files[..1]).await.unwrap();
+        session.close().await;
+
+        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
+        assert_eq!(said(&*session, "git status --porcelain; ls /tmp/agent").await, "");
+        let request = ExecRequest { script: "sleep 30".to_owned(), timeout: SECOND };
+        assert_eq!(session.exec(&request).await.unwrap().status, ExecStatus::TimedOut);
+        assert!(matches!(session.exec(&request).await, Err(SandboxError::Ended { .. })));
+        assert!(matches!(session.upload(&[]).await, Err(SandboxError::Ended { .. })));
+        session.close().await;
+        engine.remove_image(&environment.image.unwrap()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_image_that_cannot_be_had_is_named_with_the_way_out() {
+        let Some(engine) = trial::engine().await else { return };
+        let sandbox = sandbox(&engine, "missing").await;
+        let image = Some("agent-trial:never-made".to_owned());
+        let spec = EnvironmentSpec { image, ..trial::spec("missing", None) };
+        let error = sandbox.prepare(&spec).await.unwrap_err();
+        assert!(matches!(error, SandboxError::ImageMissing { .. }), "{error}");
+        let absent = ContainerSpec::new("agent-trial:no", trial::instance(), trial::limits());
+        let created = engine.create(&absent).await;
+        assert!(matches!(created.err(), Some(SandboxError::ImageMissing { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_sweep_takes_a_dead_process_container_and_no_other() {
+        let Some(engine) = trial::engine().await else { return };
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let dead = crate::sandbox::process::process_label(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // As another process would have made it, and as a stranger would.
+        let docker = |labels: &[String]| {
+            let mut command = std::process::Command::new("docker");
+            command.args(["run", "-d", "--rm", "--network", "none"]);
+            for label in labels {
+                command.args(["--label", label]);
+            }
+            let output =
+                command.args([trial::BASE, "sleep", "60"]).stderr(Stdio::inherit()).output();
+            String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+        };
+        let left = docker(&["agent=1".into(), "agent.run=x".into(), format!("agent.pid={dead}")]);
+        let foreign = docker(&["agent=1".into(), "agent.pid=1.1@elsewhere/1".into()]);
+        let stranger = docker(&[]);
+        let ours = trial::container(&engine.clone().for_run("sweep-a")).await;
+        let other_run = trial::container(&engine.clone().for_run("sweep-b")).await;
+
+        sandbox(&engine, "sweep-a").await.sweep().await;
+        let running = engine
+            .docker
+            .list_containers(None::<bollard::query_parameters::ListContainersOptions>)
+            .await
+            .unwrap();
+        let running: Vec<String> =
+            running.into_iter().filter_map(|container| container.id).collect();
+        let expected = [(&left, false), (&foreign, true), (&stranger, true)];
+        for (id, alive) in expected {
+            assert_eq!(running.contains(id), alive, "{id}");
+        }
+        assert!(!running.iter().any(|id| id == ours.id()));
+        assert!(running.iter().any(|id| id == other_run.id()));
+        other_run.remove().await;
+        for id in [foreign, stranger] {
+            std::process::Command::new("docker").args(["rm", "-f", &id]).output().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_session_ends_its_container() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let session = DockerSession {
+            container: container.clone(),
+            output_bytes: 1,
+            offline: true,
+            spent: AtomicBool::new(false),
+            closed: false,
+        };
+        drop(session);
+        for _ in 0..100 {
+            if !container.is_running().await.unwrap() {
+                return;
+            }
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        panic!("it still runs");
+    }
+}
