@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use crate::patch::binary::{BinaryHunk, apply_delta};
+use crate::patch::matching::occurrences;
 use crate::patch::parse_diff::{FileDiff, Hunk, parse_diff};
 use crate::patch::paths::{check_new_paths, check_parents, check_path, is_directory};
 use crate::patch::{BaseTree, FileChange, FileMode, FileState, ReasonCode, Rejection};
 
 /// Diffs longer than this are refused, in bytes.
 const MAX_DIFF: usize = 64 << 20;
-/// Lines compared while looking for places of hunks, in one diff.
-const SEARCH_BUDGET: usize = 50_000_000;
+/// Lines looked through for hunks that do not lie where they say, in one diff.
+const SEARCH_BUDGET: usize = 4_000_000;
 
 /// From a unified diff in git's format to file changes, sorted by path; all or nothing.
 ///
@@ -156,14 +157,9 @@ fn find_hunk(
     budget: &mut usize,
 ) -> Option<usize> {
     let last = old.len().checked_sub(hunk.old.len())?;
-    let mut fits = |at: usize| {
-        if at < from || at > last {
-            return false;
-        }
-        old[at..at + hunk.old.len()].iter().zip(&hunk.old).all(|(line, wanted)| {
-            *budget = budget.saturating_sub(1);
-            *line == wanted.as_slice()
-        }) && *budget > 0
+    let fits = |at: usize| {
+        let here = old.get(at..at + hunk.old.len()).unwrap_or_default();
+        at >= from && at <= last && here.iter().zip(&hunk.old).all(|(line, wanted)| line == wanted)
     };
     if hunk.old_start <= 1 {
         let end_too = !hunk.at_end || last == 0;
@@ -172,9 +168,13 @@ fn find_hunk(
     if hunk.at_end {
         return fits(last).then_some(last);
     }
-    let guess = guess.clamp(from.min(last), last);
-    (0..=old.len()).find_map(|distance| {
-        let before = guess.checked_sub(distance).filter(|&at| fits(at));
-        before.or_else(|| Some(guess + distance).filter(|&at| fits(at)))
-    })
+    if fits(guess) {
+        return Some(guess);
+    }
+    *budget = budget.checked_sub(old.len())?;
+    let wanted: Vec<&[u8]> = hunk.old.iter().map(Vec::as_slice).collect();
+    occurrences(&old[from..], &wanted)
+        .into_iter()
+        .map(|at| at + from)
+        .min_by_key(|at| at.abs_diff(guess))
 }

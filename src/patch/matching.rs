@@ -60,8 +60,12 @@ pub(crate) struct Placement {
 #[derive(Debug)]
 pub(crate) enum Located {
     One(Placement),
-    /// The first rule that matched did so at several places; those that do not overlap.
-    Several(Vec<Placement>),
+    /// The first rule that matched did so at `count` places; those that do not overlap.
+    Several {
+        rule: Rule,
+        count: usize,
+        places: Vec<Placement>,
+    },
     Nowhere,
 }
 
@@ -101,7 +105,10 @@ pub(crate) fn locate(file: &TextFile, search: &[&str]) -> Located {
         match count {
             0 => {}
             1 => return places.pop().map_or(Located::Nowhere, Located::One),
-            _ => return Located::Several(places),
+            _ => {
+                let rule = places.first().map_or(Rule::Fuzzy, |place| place.rule);
+                return Located::Several { rule, count, places };
+            }
         }
     }
     Located::Nowhere
@@ -344,7 +351,7 @@ fn shift(ours: &str, theirs: &str) -> Option<Shift> {
 
 /// Every index at which `needle` begins in `hay`, by Knuth, Morris and Pratt: linear, so that a
 /// file of equal lines costs no more than another.
-fn occurrences<T: PartialEq>(hay: &[T], needle: &[T]) -> Vec<usize> {
+pub(crate) fn occurrences<T: PartialEq>(hay: &[T], needle: &[T]) -> Vec<usize> {
     if needle.is_empty() || needle.len() > hay.len() {
         return Vec::new();
     }

@@ -23,6 +23,7 @@ pub(crate) fn quote(prefix: &str, path: &str) -> String {
             b'\r' => quoted.push_str("\\r"),
             byte if plain(byte) => quoted.push(char::from(byte)),
             byte => {
+                quoted.push('\\');
                 for shift in [6, 3, 0] {
                     quoted.push(char::from(b'0' + ((byte >> shift) & 7)));
                 }

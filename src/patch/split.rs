@@ -1,6 +1,8 @@
 //! Dividing an edit into search and replacement: at its one divider line, or, where the text itself
 //! has such lines, at the one that makes the search text fit the file.
 
+use std::cmp::Reverse;
+
 use crate::patch::answer::RawEdit;
 use crate::patch::lines::TextFile;
 use crate::patch::matching::{Located, Placement, Rule, locate};
@@ -19,42 +21,36 @@ pub(crate) struct Split<'a> {
 /// What the possible divisions of an edit lead to.
 pub(crate) enum Choice<'s, 'a> {
     Found { split: &'s Split<'a>, places: Vec<Placement> },
-    Several(usize),
+    Several { rule: Rule, count: usize },
     Nowhere,
 }
 
-/// The one division whose search text is found by the strictest rule.
+/// The division whose search text is found by the strictest rule; among several of them the one
+/// with the longest search text, since a long text is not found by accident.
 pub(crate) fn choose<'s, 'a>(
     file: &TextFile,
     splits: &'s [Split<'a>],
     all: bool,
 ) -> Choice<'s, 'a> {
-    let mut found: Vec<(bool, Rule, &'s Split<'a>, Vec<Placement>)> = Vec::new();
-    let mut several = 0;
+    let mut best: Option<((bool, Rule, Reverse<usize>), Choice<'s, 'a>)> = None;
     for split in splits {
         if is_blank(&split.search) {
             continue;
         }
-        match locate(file, &split.search) {
-            Located::One(place) => found.push((split.elided, place.rule, split, vec![place])),
-            Located::Several(places) if all && places[0].rule == Rule::Exact => {
-                found.push((split.elided, Rule::Exact, split, places));
+        let (rule, choice) = match locate(file, &split.search) {
+            Located::One(place) => (place.rule, Choice::Found { split, places: vec![place] }),
+            Located::Several { rule, places, .. } if all && rule == Rule::Exact => {
+                (rule, Choice::Found { split, places })
             }
-            Located::Several(places) => several = several.max(places.len()).max(2),
-            Located::Nowhere => {}
+            Located::Several { rule, count, .. } => (rule, Choice::Several { rule, count }),
+            Located::Nowhere => continue,
+        };
+        let rank = (split.elided, rule, Reverse(split.search.len()));
+        if best.as_ref().is_none_or(|(known, _)| rank < *known) {
+            best = Some((rank, choice));
         }
     }
-    let Some(best) = found.iter().map(|&(elided, rule, ..)| (elided, rule)).min() else {
-        return if several > 0 { Choice::Several(several) } else { Choice::Nowhere };
-    };
-    found.retain(|&(elided, rule, ..)| (elided, rule) == best);
-    match found.len() {
-        1 => match found.pop() {
-            Some((_, _, split, places)) => Choice::Found { split, places },
-            None => Choice::Nowhere,
-        },
-        count => Choice::Several(count),
-    }
+    best.map_or(Choice::Nowhere, |(_, choice)| choice)
 }
 
 /// The ways to divide an edit: at each divider, then the same without elision lines.

@@ -190,7 +190,7 @@ impl<'a> Workspace<'a> {
         let found = choose(self.load(&path)?, splits, all);
         let (split, places) = match found {
             Choice::Found { split, places } => (split, places),
-            Choice::Several(count) => {
+            Choice::Several { count, .. } => {
                 let detail = format!(
                     "edit at line {}: the search text is at {count} places in `{path}`",
                     edit.line
@@ -247,8 +247,7 @@ impl<'a> Workspace<'a> {
             let Ok(file) = self.load(path) else { continue };
             let rule = match choose(file, splits, all) {
                 Choice::Found { places, .. } => places.first().map_or(Rule::Exact, |p| p.rule),
-                // Not unique in one file is not unique.
-                Choice::Several(_) => Rule::Exact,
+                Choice::Several { rule, .. } => rule,
                 Choice::Nowhere => continue,
             };
             match &mut best {

@@ -1,6 +1,7 @@
 //! Tests that cross the files of this module: the edge cases E01-E49 of the design, round trips
 //! through real git, hostile input.
 
+mod classes;
 mod edge_cases;
 mod git;
 mod hostile;
