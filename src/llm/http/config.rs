@@ -123,6 +123,11 @@ impl Endpoint {
         url
     }
 
+    /// Whether it is asked without encryption.
+    pub(super) fn is_plain(&self) -> bool {
+        self.base.scheme() == "http"
+    }
+
     /// Whether the host is this machine, which no proxy can reach.
     pub(super) fn is_local(&self) -> bool {
         let host = self.base.host_str().unwrap_or_default();

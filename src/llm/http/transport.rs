@@ -59,17 +59,24 @@ impl Transport {
     pub(super) fn new(config: &HttpConfig) -> Result<Self, ModelError> {
         install_crypto_provider();
         let endpoint = Endpoint::parse(&config.base_url)?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("agent/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.timeout)
-            // A redirected POST would arrive as a GET, and the key at another host.
-            .redirect(reqwest::redirect::Policy::none());
-        if endpoint.is_local() {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| ModelError::Config {
-            detail: format!("the HTTP client cannot start: {}", innermost(&error)),
+        let builder = || {
+            let builder = reqwest::Client::builder()
+                .user_agent(concat!("agent/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(config.connect_timeout)
+                .timeout(config.timeout)
+                // A redirected POST would arrive as a GET, and the key at another host.
+                .redirect(reqwest::redirect::Policy::none());
+            if endpoint.is_local() { builder.no_proxy() } else { builder }
+        };
+        let http = match builder().build() {
+            // A slim container has no trust roots, and does not need any to ask a plain address.
+            Err(_) if endpoint.is_plain() => builder().tls_certs_only([]).build(),
+            built => built,
+        };
+        let http = http.map_err(|error| {
+            let words = innermost(&error);
+            let hint = "are ca-certificates installed, or does SSL_CERT_FILE name a bundle?";
+            ModelError::Config { detail: format!("the HTTP client cannot start: {words} ({hint})") }
         })?;
         let key = config.api_key.clone().filter(|key| !key.is_empty());
         Ok(Self { http, endpoint, key, timeout: config.timeout })

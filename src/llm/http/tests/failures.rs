@@ -206,3 +206,34 @@ async fn a_named_model_asks_nothing_beforehand() {
     assert_eq!(client.model(), "m");
     assert!(server.seen().is_empty());
 }
+
+/// Not a test of its own: what a process without trust roots can do.
+#[test]
+#[ignore = "started without trust roots by the next test"]
+fn without_trust_roots() {
+    let Ok(url) = std::env::var("TEST_URL") else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = HttpClient::new(quick(&url), Events::discard(), Default::default()).await;
+        client.unwrap().complete(&request(0..1)).await.remove(0).unwrap();
+        let config = quick("https://127.0.0.1:9/v1");
+        let error =
+            HttpClient::new(config, Events::discard(), Default::default()).await.unwrap_err();
+        assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_without_trust_roots_reaches_a_plain_address() {
+    let server = TestServer::start(|_, seen| echo(seen)).await;
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "llm::http::tests::failures::without_trust_roots", "--ignored"])
+        .env("TEST_URL", &server.url)
+        .env("SSL_CERT_FILE", "/nonexistent")
+        .env("SSL_CERT_DIR", "/nonexistent")
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert_eq!(server.seen().len(), 1);
+}
