@@ -52,6 +52,12 @@ impl Capture {
     }
 }
 
+/// The last `count` bytes or less, cut between characters.
+pub(crate) fn end_of(text: &str, count: usize) -> &str {
+    let text = text.trim_end();
+    &text[text.ceil_char_boundary(text.len().saturating_sub(count))..]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +92,12 @@ mod tests {
             assert_eq!(captured(limit, &chunks), whole);
             assert!(whole.1.len() <= limit + 40, "bounded by the limit {limit}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_text_is_cut_between_characters() {
+        assert_eq!(end_of("aé", 1), "");
+        assert_eq!(end_of("aéb\n", 3), "éb");
+        assert_eq!(end_of("", 3), "");
     }
 }

@@ -1,8 +1,18 @@
 //! Where code that a model wrote runs: Docker containers, or a throw-away copy on this machine.
 
 mod capture;
+mod config;
+mod connect;
 pub mod docker;
+mod host;
+mod local;
+mod process;
 mod script;
+
+pub use config::{PullPolicy, SandboxConfig};
+pub use connect::{Choice, connect};
+pub use host::HostNetwork;
+pub use local::LocalSandbox;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -71,7 +71,7 @@ impl ContainerSpec {
             memory: Some(memory),
             // Equal to memory: no swap on top.
             memory_swap: Some(memory),
-            nano_cpus: Some((self.limits.cpus * 1e9) as i64),
+            nano_cpus: Some((self.limits.cpus.clamp(0.01, engine.cores) * 1e9) as i64),
             pids_limit: Some(i64::from(self.limits.pids)),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(self.capabilities.clone()),

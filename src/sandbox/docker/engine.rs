@@ -32,6 +32,8 @@ const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 pub struct Engine {
     pub(super) docker: Docker,
     pub(super) owner: Arc<Owner>,
+    /// Cores that the engine has; it refuses containers with more.
+    pub(super) cores: f64,
     host: Arc<str>,
 }
 
@@ -73,7 +75,9 @@ impl Engine {
             .await
             .map_err(|e| unreachable(Box::new(e)))?
             .map_err(|e| unreachable(Box::new(e)))?;
-        Ok(Self { docker, owner: Arc::new(Owner::new()), host: Arc::from(host) })
+        let info = docker.info().await.map_err(|e| unreachable(Box::new(e)))?;
+        let cores = info.ncpu.filter(|&count| count > 0).map_or(f64::MAX, |count| count as f64);
+        Ok(Self { docker, owner: Arc::new(Owner::new()), cores, host: Arc::from(host) })
     }
 
     /// The same engine; containers are labelled as this run's from here on.

@@ -241,3 +241,146 @@ impl Container {
 }
 
 type Chunk = Result<bollard::container::LogOutput, ClientError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::docker::trial;
+
+    fn script(text: &str) -> ExecSpec {
+        let mut spec = ExecSpec::script(text).in_directory("/");
+        spec.output_bytes = 1 << 20;
+        spec.timeout(Duration::from_secs(60))
+    }
+
+    #[tokio::test]
+    async fn exit_statuses_and_output_come_back() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let output = container.exec(&script("echo out; echo err >&2; exit 7")).await.unwrap();
+        assert_eq!((output.status, output.text().as_ref()), (ExecStatus::Exited(7), "out\nerr\n"));
+        for (text, code) in [("true", 0), ("kill -TERM $$; sleep 1", 143), ("no-such", 127)] {
+            let output = container.exec(&script(text)).await.unwrap();
+            assert_eq!(output.status, ExecStatus::Exited(code), "{text}");
+        }
+        let output = container.exec(&script("printf '\\xff\\x00\\x01z'")).await.unwrap();
+        assert_eq!(output.output, b"\xff\x00\x01z");
+        container.remove().await;
+        assert!(!container.is_running().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn memory_beyond_the_limit_is_137_in_a_living_container() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let hog = "python3 -c \"x = bytearray(900 << 20); print(len(x))\"";
+        let output = container.exec(&script(hog)).await.unwrap();
+        assert_eq!(output.status, ExecStatus::Exited(137), "{}", output.text());
+        let output = container.exec(&script("echo alive")).await.unwrap();
+        assert_eq!(output.text(), "alive\n");
+        container.remove().await;
+    }
+
+    #[tokio::test]
+    async fn a_fork_bomb_meets_the_process_limit_and_dies_with_the_container() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let bomb = "f() { f | f & }; f; sleep 30";
+        let begin = Instant::now();
+        let output = container.exec(&script(bomb).timeout(Duration::from_secs(3))).await.unwrap();
+        assert!(
+            matches!(
+                output.status,
+                ExecStatus::TimedOut | ExecStatus::OutputLimit | ExecStatus::Exited(_)
+            ),
+            "{:?}",
+            output.status
+        );
+        container.remove().await;
+        assert!(begin.elapsed() < Duration::from_secs(30));
+        assert!(!container.is_running().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_output_is_cut_and_ends_the_container() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let flood = "echo first; head -c 200000000 /dev/zero | tr '\\0' x";
+        let output = container.exec(&script(flood)).await.unwrap();
+        assert_eq!(output.status, ExecStatus::OutputLimit);
+        assert!(output.output.len() < (1 << 20) + 100);
+        assert!(output.text().starts_with("first\nxxx"));
+        assert!(output.text().contains(" bytes left out ..."));
+        assert!(matches!(container.exec(&script("true")).await, Err(SandboxError::Ended { .. })));
+        container.remove().await;
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_holds_the_pipe_does_not_hold_the_command() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let daemon = "setsid sleep 50 & setsid bash -c 'while :; do echo noise; sleep 0.1; done' & echo done; exit 3";
+        let begin = Instant::now();
+        let output = container.exec(&script(daemon)).await.unwrap();
+        assert_eq!(output.status, ExecStatus::Exited(3));
+        assert!(output.text().contains("done\n"));
+        assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+        container.remove().await;
+    }
+
+    #[tokio::test]
+    async fn running_out_of_time_kills_what_was_started() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let begin = Instant::now();
+        let slow = script("echo begun; setsid sleep 77 & sleep 60").timeout(Duration::from_secs(1));
+        let output = container.exec(&slow).await.unwrap();
+        assert_eq!((output.status, output.text().as_ref()), (ExecStatus::TimedOut, "begun\n"));
+        assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
+        assert!(!container.is_running().await.unwrap());
+        container.remove().await;
+    }
+
+    #[tokio::test]
+    async fn killing_everything_inside_is_a_result_and_not_the_end_of_the_container() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let output = container.exec(&script("python3 -c 'import os; os.kill(-1, 9)'")).await;
+        assert_eq!(output.unwrap().status, ExecStatus::Exited(137));
+        assert_eq!(container.exec(&script("echo alive")).await.unwrap().text(), "alive\n");
+        container.remove().await;
+    }
+
+    #[tokio::test]
+    async fn a_container_that_is_taken_away_is_an_infrastructure_failure() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let other = container.clone();
+        let killer = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            other.remove().await;
+        });
+        let output = container.exec(&script("sleep 30")).await;
+        assert!(matches!(output, Err(SandboxError::Ended { .. })), "{output:?}");
+        killer.await.unwrap();
+        assert!(matches!(container.exec(&script("true")).await, Err(SandboxError::Ended { .. })));
+    }
+
+    #[tokio::test]
+    async fn there_is_no_network_but_localhost_and_the_own_name() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let probe = "python3 -c \"
+import socket
+for name in ['localhost', socket.gethostname()]:
+    print(socket.gethostbyname(name))
+try:
+    socket.create_connection(('192.0.2.1', 80), 3)
+except OSError as e:
+    print(type(e).__name__, e.errno)
+\"; ls /sys/class/net";
+        let output = container.exec(&script(probe)).await.unwrap();
+        assert_eq!(output.text(), "127.0.0.1\n127.0.0.1\nOSError 101\nlo\n");
+        container.remove().await;
+    }
+}

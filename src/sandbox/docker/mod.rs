@@ -7,9 +7,14 @@ mod engine;
 mod exec;
 mod listing;
 mod owner;
+mod session;
+mod tree_image;
+#[cfg(test)]
+pub(crate) mod trial;
 
 pub use container::{Container, ContainerSpec};
 pub use contract::{CONDA_ACTIVATE, CONTRACT};
 pub use engine::{Engine, ImageInfo};
 pub use exec::{ExecSpec, OnOutput};
 pub use listing::ListedImage;
+pub use session::DockerSandbox;

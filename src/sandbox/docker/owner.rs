@@ -2,7 +2,6 @@
 //! left. Containers of others, and those whose owner may be alive, are never touched.
 
 use std::collections::HashMap;
-use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
@@ -10,6 +9,7 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOpt
 use crate::artifact::InstanceId;
 use crate::sandbox::SandboxError;
 use crate::sandbox::docker::Engine;
+use crate::sandbox::process::{is_gone, process_label};
 
 const MARK: &str = "agent";
 const RUN: &str = "agent.run";
@@ -63,42 +63,6 @@ pub(super) fn unmark_instructions() -> String {
     [MARK, RUN, PROCESS, INSTANCE].map(|label| format!("LABEL {label}=\"\"")).join("\n")
 }
 
-/// `PID.START@BOOT/NAMESPACE`: the start time tells a process from a later one with the same id;
-/// process ids mean nothing on another machine, after a reboot or in another pid namespace.
-fn process_label(pid: u32) -> String {
-    let start = start_time(pid).unwrap_or_default();
-    format!("{pid}.{start}@{}", machine().unwrap_or_default())
-}
-
-/// Where process ids have the meaning that they have here; `None` where the system does not say.
-fn machine() -> Option<String> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
-    let namespace: String = namespace.to_str()?.chars().filter(char::is_ascii_digit).collect();
-    Some(format!("{}/{namespace}", boot.trim()))
-}
-
-/// Field 22 of `/proc/PID/stat`: clock ticks after boot. `None` if there is no such process.
-fn start_time(pid: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in parentheses and may hold anything.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace();
-    // A zombie has ended; whoever should wait for it may never do so.
-    if fields.next()? == "Z" {
-        return None;
-    }
-    fields.nth(18).map(str::to_owned)
-}
-
-/// Whether the process that a label names has certainly ended.
-fn is_gone(label: &str) -> bool {
-    let Some((process, place)) = label.split_once('@') else { return false };
-    let Some((pid, start)) = process.split_once('.') else { return false };
-    let Ok(pid) = pid.parse() else { return false };
-    machine().is_some_and(|here| here == place) && start_time(pid).as_deref() != Some(start)
-}
-
 impl Engine {
     /// Removes containers that processes which have ended on this machine left behind and, if
     /// `ours_too`, those of this process and run. Answers how many were removed.
@@ -134,35 +98,7 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
     use super::*;
-
-    #[test]
-    fn a_process_is_gone_when_it_ended_and_only_then() {
-        let mut child = Command::new("sleep").arg("30").spawn().unwrap();
-        let label = process_label(child.id());
-        assert!(!is_gone(&label));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(is_gone(&label));
-    }
-
-    #[test]
-    fn a_reused_process_id_is_another_process() {
-        let label = process_label(std::process::id());
-        let (process, place) = label.split_once('@').unwrap();
-        let (pid, _) = process.split_once('.').unwrap();
-        assert!(!is_gone(&label));
-        assert!(is_gone(&format!("{pid}.1@{place}")));
-    }
-
-    #[test]
-    fn processes_elsewhere_and_unreadable_labels_are_left_alone() {
-        for label in ["", "x", "4194305.1@", "4194305.1@another-boot/1", "a.b@c", "7@x"] {
-            assert!(!is_gone(label), "{label}");
-        }
-    }
 
     #[test]
     fn our_own_containers_go_only_with_their_run_and_when_asked() {
