@@ -76,7 +76,8 @@ pub async fn run(tools: &Tools, batch: &Batch) -> Result<Summary, StoreError> {
     let mut summary = Summary::default();
     let mut waiting = Vec::new();
     for instance in &batch.instances {
-        let inputs = Inputs::new(&batch.plan, instance, tools.model.model(), tools.sandbox.name());
+        let inputs =
+            Inputs::new(&batch.plan, instance, &tools.model.identity(), tools.sandbox.name());
         let view = batch.run.view(&instance.id)?;
         match view.outcome()? {
             Some(outcome) if pipeline::is_finished(&view, &inputs) => {

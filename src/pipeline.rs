@@ -132,7 +132,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Digests for an instance under a plan; `sandbox` and `model` are the names of what is used.
+    /// Digests for an instance under a plan; `model` is the client's identity,
+    /// `sandbox` the name of what is used.
     #[must_use]
     pub fn new(plan: &Plan, instance: &Instance, model: &str, sandbox: &str) -> Self {
         let prompts = (plan.prompts.digests(), plan.prompts.thinks());
@@ -235,8 +236,8 @@ async fn go(
     at: &mut Stage,
 ) -> Result<InstanceOutcome, PipelineError> {
     *at = plan.stages.first;
-    let checkout = Arc::new(checkout(source, instance, &tools.events, &tools.cancel).await?);
-    let inputs = Inputs::new(plan, instance, tools.model.model(), tools.sandbox.name());
+    let checkout = Arc::new(checkout_or_export(tools, source, instance).await?);
+    let inputs = Inputs::new(plan, instance, &tools.model.identity(), tools.sandbox.name());
     let work = Work { tools, plan, instance, dir, inputs, checkout, environment: OnceCell::new() };
     let wanted = |stage: Stage| stage <= plan.stages.last;
 
@@ -265,6 +266,45 @@ async fn go(
         Some(_) => InstanceOutcome::Solved,
         None => InstanceOutcome::NoCandidate,
     })
+}
+
+/// As [`checkout`]; a repository that can be had nowhere else is taken from the instance's image.
+async fn checkout_or_export(
+    tools: &Tools,
+    source: &Source,
+    instance: &Instance,
+) -> Result<Checkout, PipelineError> {
+    let error = match checkout(source, instance, &tools.events, &tools.cancel).await {
+        Err(PipelineError::Stage(error)) if error.is_cancelled() => return Err(error.into()),
+        Err(error) => error,
+        done => return done,
+    };
+    let (Source::Among { dir, .. }, Some(image)) = (source, &instance.image) else {
+        return Err(error);
+    };
+    let into = dir.join("from-images").join(format!("{}.git", instance.id));
+    if !into.exists() {
+        tools
+            .events
+            .notice(format!("taking the repository from {image}, because {}", chain(&error)));
+        tokio::select! {
+            copied = tools.sandbox.export_repository(&instance.id, image, &into) => {
+                // The first error says what a user would mend; the image was only the last resort.
+                if copied.is_err() {
+                    return Err(error);
+                }
+            }
+            () = tools.cancel.cancelled() => return Err(StageError::Cancelled.into()),
+        }
+    }
+    open(into, instance.base_commit.clone()).await
+}
+
+async fn open(path: std::path::PathBuf, commit: String) -> Result<Checkout, PipelineError> {
+    tokio::task::spawn_blocking(move || Checkout::open(&path, &commit))
+        .await
+        .map_err(|error| PipelineError::Internal(error.to_string()))?
+        .map_err(Into::into)
 }
 
 /// Finds or clones the repository and opens its base commit.
@@ -299,11 +339,7 @@ pub async fn checkout(
             }
         },
     };
-    let commit = instance.base_commit.clone();
-    tokio::task::spawn_blocking(move || Checkout::open(&path, &commit))
-        .await
-        .map_err(|error| PipelineError::Internal(error.to_string()))?
-        .map_err(Into::into)
+    open(path, instance.base_commit.clone()).await
 }
 
 /// The prediction that a finished instance gives; none while it is unfinished or has failed.

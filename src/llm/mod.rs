@@ -210,6 +210,12 @@ pub trait ModelClient: Send + Sync {
     /// The model's name as the server knows it; for predictions and records.
     fn model(&self) -> &str;
 
+    /// What beside the request decides the answers: the model's name, and vendor settings where
+    /// there are any. Answers of another identity are never taken for this one's.
+    fn identity(&self) -> String {
+        self.model().to_owned()
+    }
+
     /// As [`ModelClient::complete`], but sends each sample's raw reply as soon as it arrives, in
     /// any order, so that a journal keeps what is finished when the process is killed.
     ///

@@ -1,12 +1,14 @@
 //! Which sandbox a run gets, and what `auto` does.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::InstanceId;
 use crate::event::Events;
 use crate::sandbox::docker::{DockerSandbox, Engine};
 use crate::sandbox::{
@@ -120,6 +122,15 @@ impl Sandbox for AutoSandbox {
         } else {
             self.docker.start(environment, limits).await
         }
+    }
+
+    async fn export_repository(
+        &self,
+        instance: &InstanceId,
+        image: &str,
+        into: &Path,
+    ) -> Result<(), SandboxError> {
+        self.docker.export_repository(instance, image, into).await
     }
 
     async fn sweep(&self) {

@@ -229,6 +229,18 @@ pub trait Sandbox: Send + Sync {
         limits: &Limits,
     ) -> Result<Box<dyn Session>, SandboxError>;
 
+    /// Copies the git repository of an image's `/testbed` to `into`, bare; for instances whose
+    /// repository is nowhere else to be had. `into` is complete or does not exist afterwards.
+    ///
+    /// # Errors
+    /// [`SandboxError::ImageMissing`] when there is no such image, or no images at all.
+    async fn export_repository(
+        &self,
+        instance: &InstanceId,
+        image: &str,
+        into: &Path,
+    ) -> Result<(), SandboxError>;
+
     /// Removes everything that sessions of this process have left; at the end of a run.
     async fn sweep(&self);
 }

@@ -112,6 +112,15 @@ impl ModelClient for HttpClient {
         &self.inner.model
     }
 
+    fn identity(&self) -> String {
+        let extra = &self.inner.config.extra_body;
+        if extra.is_empty() {
+            self.inner.model.clone()
+        } else {
+            format!("{} {}", self.inner.model, serde_json::Value::Object(extra.clone()))
+        }
+    }
+
     async fn stream(&self, request: &ModelRequest, arrived: UnboundedSender<Arrival>) {
         let inner = &self.inner;
         let step =

@@ -27,9 +27,8 @@ const GROUP: usize = 64;
 
 /// A model whose answers are kept under `DIR/<instance>/journal.jsonl`.
 ///
-/// The key of an answer is a digest over model, messages, temperature, `max_tokens`, stop texts,
-/// seed of the run and sample; vendor knobs in the body are not part of it, so a run directory
-/// belongs to one configuration. Errors are not kept. A request that another one is already asking
+/// The key of an answer is a digest over the model's identity (name and vendor settings), messages,
+/// temperature, `max_tokens`, stop texts, seed of the run and sample. Errors are not kept. A request that another one is already asking
 /// waits for that answer; a process killed in the middle loses only what was still under way.
 pub struct Journaled {
     inner: Arc<dyn ModelClient>,
@@ -45,7 +44,7 @@ struct Task<'a> {
     events: Events,
     journal: Arc<Mutex<Journal>>,
     prompt: String,
-    model: &'a str,
+    identity: String,
 }
 
 impl Journaled {
@@ -157,7 +156,7 @@ impl Journaled {
             events: self.events.of(&request.instance),
             journal: self.journal(&request.instance),
             prompt: prompt_digest(&request.messages),
-            model: self.inner.model(),
+            identity: self.inner.identity(),
         };
         let missing = self.known(&task, request.samples.clone().collect(), &arrived).await;
         if missing.is_empty() {
@@ -193,6 +192,10 @@ impl ModelClient for Journaled {
         self.inner.model()
     }
 
+    fn identity(&self) -> String {
+        self.inner.identity()
+    }
+
     async fn stream(&self, request: &ModelRequest, arrived: UnboundedSender<Arrival>) {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let forward = async {
@@ -206,7 +209,7 @@ impl ModelClient for Journaled {
 
 impl Task<'_> {
     fn key(&self, sample: u32) -> String {
-        request_key(self.model, &self.prompt, self.request, sample)
+        request_key(&self.identity, &self.prompt, self.request, sample)
     }
 
     fn path(&self) -> PathBuf {

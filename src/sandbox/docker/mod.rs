@@ -7,6 +7,7 @@ mod engine;
 mod exec;
 mod listing;
 mod owner;
+mod repository;
 mod session;
 mod tree_image;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! [`Sandbox`] over containers: environments are images, a session is a fresh container.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -172,6 +173,22 @@ impl Sandbox for DockerSandbox {
             return Err(setup(format!("image {image} does not fit: {said}")));
         }
         Ok(Box::new(session))
+    }
+
+    async fn export_repository(
+        &self,
+        instance: &InstanceId,
+        image: &str,
+        into: &Path,
+    ) -> Result<(), SandboxError> {
+        if self.engine.image(image).await?.is_none() {
+            self.pull(instance, image).await?;
+        }
+        let limits = self.config.limits();
+        let container = self.engine.create(&self.container_spec(image, instance, &limits)).await?;
+        let copied = crate::sandbox::docker::repository::copy(&container, into).await;
+        container.remove().await;
+        copied
     }
 
     async fn sweep(&self) {
