@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -83,7 +84,12 @@ pub async fn connect(
     if choice == Choice::Docker {
         return Ok((Arc::new(docker), format!("{told}, as asked")));
     }
-    let auto = AutoSandbox { docker, local: LocalSandbox::new(config, events.clone())?, events };
+    let auto = AutoSandbox {
+        docker,
+        local: LocalSandbox::new(config, events.clone())?,
+        events,
+        no_base: AtomicBool::new(false),
+    };
     Ok((Arc::new(auto), format!("{told}, because it answers")))
 }
 
@@ -93,6 +99,8 @@ struct AutoSandbox {
     docker: DockerSandbox,
     local: LocalSandbox,
     events: Events,
+    /// There is nothing to build on; asking again would cost each instance the pull's attempts.
+    no_base: AtomicBool,
 }
 
 #[async_trait]
@@ -102,10 +110,17 @@ impl Sandbox for AutoSandbox {
     }
 
     async fn prepare(&self, spec: &EnvironmentSpec) -> Result<Environment, SandboxError> {
+        let tree = spec.image.is_none();
+        if tree && self.no_base.load(Ordering::Acquire) {
+            return self.local.prepare(spec).await;
+        }
         match self.docker.prepare(spec).await {
-            Err(error @ SandboxError::ImageMissing { .. }) if spec.image.is_none() => {
-                let events = self.events.of(&spec.instance);
-                events.notice(format!("runs in the local sandbox, because {error}"));
+            Err(error @ SandboxError::ImageMissing { .. }) if tree => {
+                if !self.no_base.swap(true, Ordering::AcqRel) {
+                    self.events.notice(format!(
+                        "instances without an image run in the local sandbox, because {error}"
+                    ));
+                }
                 self.local.prepare(spec).await
             }
             done => done,
@@ -173,6 +188,7 @@ mod tests {
         let (auto, told) = connect(Choice::Auto, bare(), "auto", events.clone()).await.unwrap();
         assert!(told.starts_with("docker ") && told.ends_with("because it answers"), "{told}");
         let spec = trial::spec("auto", None);
+        auto.prepare(&trial::spec("auto too", None)).await.unwrap();
         let environment = auto.prepare(&spec).await.unwrap();
         let session = auto.start(&environment, &trial::limits()).await.unwrap();
         let request =

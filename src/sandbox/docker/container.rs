@@ -64,7 +64,8 @@ impl ContainerSpec {
 
     fn body(&self, engine: &Engine) -> ContainerCreateBody {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let memory = number(self.limits.memory_bytes);
+        // To the engine 0 means without a limit.
+        let memory = number(self.limits.memory_bytes.max(16 << 20));
         let binds = self.binds.iter().map(|(from, to)| format!("{}:{to}:ro", from.display()));
         let host_config = HostConfig {
             network_mode: Some(self.network.clone()),
@@ -72,7 +73,7 @@ impl ContainerSpec {
             // Equal to memory: no swap on top.
             memory_swap: Some(memory),
             nano_cpus: Some((self.limits.cpus.clamp(0.01, engine.cores) * 1e9) as i64),
-            pids_limit: Some(i64::from(self.limits.pids)),
+            pids_limit: Some(i64::from(self.limits.pids.max(1))),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(self.capabilities.clone()),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),

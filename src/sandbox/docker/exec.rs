@@ -77,15 +77,21 @@ impl ExecSpec {
     /// [`ExecSpec::script`].
     #[must_use]
     pub fn activated(mut self) -> Self {
-        ACTIVATE.clone_into(&mut self.command[5]);
+        self.set_word(5, ACTIVATE);
         self
     }
 
     /// The script starts in this directory. Only for [`ExecSpec::script`].
     #[must_use]
     pub fn in_directory(mut self, directory: &str) -> Self {
-        directory.clone_into(&mut self.command[4]);
+        self.set_word(4, directory);
         self
+    }
+
+    fn set_word(&mut self, index: usize, value: &str) {
+        if let Some(word) = self.command.get_mut(index) {
+            value.clone_into(word);
+        }
     }
 
     /// With a time limit.
@@ -300,6 +306,20 @@ mod tests {
     async fn a_fork_bomb_meets_the_process_limit_and_dies_with_the_container() {
         let Some(engine) = trial::engine().await else { return };
         let container = trial::container(&engine).await;
+        let count = "import os, time
+n = 0
+try:
+    while n < 1000:
+        if os.fork() == 0:
+            time.sleep(3)
+            os._exit(0)
+        n += 1
+except BlockingIOError:
+    print(n)";
+        let output = container.exec(&script(&format!("python3 -c '{count}'"))).await.unwrap();
+        let forked: u32 = output.text().trim().parse().unwrap();
+        assert!((30..64).contains(&forked), "{forked}");
+
         let bomb = "f() { f | f & }; f; sleep 30";
         let begin = Instant::now();
         let output = container.exec(&script(bomb).timeout(Duration::from_secs(3))).await.unwrap();
@@ -398,5 +418,45 @@ except OSError as e:
         let output = container.exec(&script(probe)).await.unwrap();
         assert_eq!(output.text(), "127.0.0.1\n127.0.0.1\nOSError 101\nlo\n");
         container.remove().await;
+    }
+
+    /// An engine's address that can be made to go away.
+    fn proxy(dir: &std::path::Path) -> (String, tokio::task::JoinHandle<()>) {
+        let path = dir.join("docker.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let serve = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                connections.spawn(async move {
+                    let mut far = tokio::net::UnixStream::connect("/var/run/docker.sock").await?;
+                    tokio::io::copy_bidirectional(&mut near, &mut far).await
+                });
+            }
+        });
+        (format!("unix://{}", path.display()), serve)
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_goes_away_in_mid_call_is_named() {
+        let Some(engine) = trial::engine().await else { return };
+        if !engine.host().ends_with("/var/run/docker.sock") {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (host, serve) = proxy(dir.path());
+        let behind = crate::sandbox::docker::Engine::connect_to(&host).await.unwrap();
+        let container = trial::container(&behind).await;
+        let killer = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            serve.abort();
+        });
+        let output = container.exec(&script("sleep 30")).await;
+        assert!(
+            matches!(&output, Err(SandboxError::Engine { host: h, .. }) if *h == host),
+            "{output:?}"
+        );
+        killer.await.unwrap();
+        let id = container.id().to_owned();
+        std::process::Command::new("docker").args(["rm", "-f", &id]).output().unwrap();
     }
 }

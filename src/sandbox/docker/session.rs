@@ -15,7 +15,7 @@ use crate::sandbox::capture::end_of;
 use crate::sandbox::docker::engine::is_transient;
 use crate::sandbox::docker::tree_image::TREE_LABEL;
 use crate::sandbox::docker::{Container, ContainerSpec, Engine, ExecSpec};
-use crate::sandbox::script::{STRIP_HISTORY, TESTBED};
+use crate::sandbox::script::{STRIP_HISTORY, TESTBED, check_script};
 use crate::sandbox::{
     Environment, EnvironmentSpec, ExecOutput, ExecRequest, ExecStatus, Limits, PullPolicy, Sandbox,
     SandboxConfig, SandboxError, Session, Upload,
@@ -244,6 +244,7 @@ impl Session for DockerSession {
 
     async fn exec(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError> {
         self.check()?;
+        check_script(&request.script)?;
         let mut spec = ExecSpec::script(&request.script).activated().timeout(request.timeout);
         spec.output_bytes = self.output_bytes;
         if self.offline {
@@ -279,8 +280,6 @@ impl Drop for DockerSession {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Stdio;
-
     use super::*;
     use crate::sandbox::docker::trial;
 
@@ -362,6 +361,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_public_image_gets_what_it_lacks_of_the_contract() {
+        let Some(engine) = trial::engine().await else { return };
+        let public = format!("agent-trial:public-{}", std::process::id());
+        let container = trial::container(&engine).await;
+        let strip = "rm -rf /opt/miniconda3 /testbed /etc/gitconfig";
+        container.exec(&ExecSpec::script(strip).in_directory("/")).await.unwrap();
+        engine.commit(&container, &public, &["ENTRYPOINT [\"false\"]".to_owned()]).await.unwrap();
+        container.remove().await;
+        let config = SandboxConfig {
+            base_image: "agent-trial:no-base".to_owned(),
+            public_base: public.clone(),
+            pull: PullPolicy::Never,
+            ..SandboxConfig::default()
+        };
+        let sandbox = DockerSandbox::new(engine.clone(), config, Events::discard()).await.unwrap();
+        let environment = sandbox.prepare(&trial::spec("public", None)).await.unwrap();
+        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
+        // As SWE-bench's eval scripts do it, under `set -u`, on top of the session's own.
+        let script = "set -eu; source /opt/miniconda3/bin/activate; conda activate testbed
+            which python; echo $CONDA_DEFAULT_ENV $VIRTUAL_ENV; conda activate no-such 2>&1 || echo no
+            tr : '\\n' <<< $PATH | grep -c testbed";
+        let env = "/opt/miniconda3/envs/testbed";
+        let expected = format!(
+            "{env}/bin/python\ntestbed {env}\n\
+             EnvironmentNameNotFound: Could not find conda environment: no-such\nno\n1\n"
+        );
+        assert_eq!(said(&*session, script).await, expected);
+        session.close().await;
+        engine.remove_image(&environment.image.unwrap()).await.unwrap();
+        engine.remove_image(&public).await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_failing_install_command_says_so_and_leaves_nothing() {
         let Some(engine) = trial::engine().await else { return };
         let sandbox = sandbox(&engine, "install").await;
@@ -414,53 +446,14 @@ mod tests {
         let spec = EnvironmentSpec { image, ..trial::spec("missing", None) };
         let error = sandbox.prepare(&spec).await.unwrap_err();
         assert!(matches!(error, SandboxError::ImageMissing { .. }), "{error}");
+        let spec =
+            EnvironmentSpec { image: Some(trial::BASE.to_owned()), ..trial::spec("bare", None) };
+        let environment = sandbox.prepare(&spec).await.unwrap();
+        let error = sandbox.start(&environment, &trial::limits()).await.err().unwrap().to_string();
+        assert!(error.contains("/testbed is no repository with a commit"), "{error}");
         let absent = ContainerSpec::new("agent-trial:no", trial::instance(), trial::limits());
         let created = engine.create(&absent).await;
         assert!(matches!(created.err(), Some(SandboxError::ImageMissing { .. })));
-    }
-
-    #[tokio::test]
-    async fn a_sweep_takes_a_dead_process_container_and_no_other() {
-        let Some(engine) = trial::engine().await else { return };
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let dead = crate::sandbox::process::process_label(child.id());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // As another process would have made it, and as a stranger would.
-        let docker = |labels: &[String]| {
-            let mut command = std::process::Command::new("docker");
-            command.args(["run", "-d", "--rm", "--network", "none"]);
-            for label in labels {
-                command.args(["--label", label]);
-            }
-            let output =
-                command.args([trial::BASE, "sleep", "60"]).stderr(Stdio::inherit()).output();
-            String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
-        };
-        let left = docker(&["agent=1".into(), "agent.run=x".into(), format!("agent.pid={dead}")]);
-        let foreign = docker(&["agent=1".into(), "agent.pid=1.1@elsewhere/1".into()]);
-        let stranger = docker(&[]);
-        let ours = trial::container(&engine.clone().for_run("sweep-a")).await;
-        let other_run = trial::container(&engine.clone().for_run("sweep-b")).await;
-
-        sandbox(&engine, "sweep-a").await.sweep().await;
-        let running = engine
-            .docker
-            .list_containers(None::<bollard::query_parameters::ListContainersOptions>)
-            .await
-            .unwrap();
-        let running: Vec<String> =
-            running.into_iter().filter_map(|container| container.id).collect();
-        let expected = [(&left, false), (&foreign, true), (&stranger, true)];
-        for (id, alive) in expected {
-            assert_eq!(running.contains(id), alive, "{id}");
-        }
-        assert!(!running.iter().any(|id| id == ours.id()));
-        assert!(running.iter().any(|id| id == other_run.id()));
-        other_run.remove().await;
-        for id in [foreign, stranger] {
-            std::process::Command::new("docker").args(["rm", "-f", &id]).output().unwrap();
-        }
     }
 
     #[tokio::test]

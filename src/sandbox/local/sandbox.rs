@@ -175,6 +175,7 @@ impl Sandbox for LocalSandbox {
 impl Drop for LocalSandbox {
     fn drop(&mut self) {
         kill_marked(self.root.path());
+        template::remove(self.root.path());
     }
 }
 
