@@ -236,10 +236,13 @@ pub trait Sandbox: Send + Sync {
     /// [`SandboxError::ImageMissing`] when there is no such image, or no images at all.
     async fn export_repository(
         &self,
-        instance: &InstanceId,
+        _instance: &InstanceId,
         image: &str,
-        into: &Path,
-    ) -> Result<(), SandboxError>;
+        _into: &Path,
+    ) -> Result<(), SandboxError> {
+        let detail = format!("the sandbox `{}` has no images", self.name());
+        Err(SandboxError::ImageMissing { image: image.to_owned(), detail })
+    }
 
     /// Removes everything that sessions of this process have left; at the end of a run.
     async fn sweep(&self);

@@ -6,7 +6,6 @@ mod cli_errors;
 mod harness;
 mod packages;
 mod solve;
-#[expect(dead_code, reason = "the example's command line uses more of it")]
 #[path = "../standin/server.rs"]
 mod standin;
 mod survival;

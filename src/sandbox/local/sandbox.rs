@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::artifact::InstanceId;
 use crate::event::Events;
 use crate::sandbox::local::processes::kill_marked;
 use crate::sandbox::local::session::{LocalSession, Place, on_path};
@@ -143,18 +142,6 @@ impl Sandbox for LocalSandbox {
         let session = LocalSession::new(place.clone(), instance, limits.clone());
         template::copy(&template, &place).await?;
         Ok(Box::new(session))
-    }
-
-    async fn export_repository(
-        &self,
-        _instance: &InstanceId,
-        image: &str,
-        _into: &Path,
-    ) -> Result<(), SandboxError> {
-        Err(SandboxError::ImageMissing {
-            image: image.to_owned(),
-            detail: "the local sandbox has no images".to_owned(),
-        })
     }
 
     async fn sweep(&self) {
