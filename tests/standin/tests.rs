@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use agent::artifact::InstanceId;
+use agent::artifact::{InstanceId, Message};
 use agent::event::Events;
 use agent::llm::{
-    Call, Completion, HttpClient, HttpConfig, Message, ModelClient, ModelError, ModelRequest,
-    Secret,
+    Call, Completion, HttpClient, HttpConfig, ModelClient, ModelError, ModelRequest, Secret,
 };
 
 use super::gold::tests::PATCH;
