@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use git2::{ObjectType, Odb, Oid, Repository, RepositoryInitOptions};
+use git2::{ErrorCode, ObjectType, Odb, Oid, Repository, RepositoryInitOptions};
 
 /// Author and committer of the commit, 2024-01-01T00:00:00Z.
 const SIGNATURE: &str = "agent <agent@localhost> 1704067200 +0000";
@@ -92,14 +93,26 @@ pub(super) fn add_commit(
     reference: &str,
 ) -> Result<Oid, CommitError> {
     let root = Dir::of(files)?;
-    let write = || {
+    let write = || -> Result<Oid, git2::Error> {
         let repository = Repository::open_bare(repository)?;
         let commit = root.commit(&Sink::Odb(&repository.odb()?))?;
         repository.reference(reference, commit, true, "base")?;
         Ok(commit)
     };
-    write()
-        .map_err(|source| CommitError::Git { repository: repository.display().to_string(), source })
+    let mut attempt = 1;
+    loop {
+        match write() {
+            // Another process is writing the same reference.
+            Err(error) if error.code() == ErrorCode::Locked && attempt < 100 => {
+                attempt += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            result => {
+                let repository = repository.display().to_string();
+                return result.map_err(|source| CommitError::Git { repository, source });
+            }
+        }
+    }
 }
 
 /// Whether `repository` is one and holds the commit `id`.

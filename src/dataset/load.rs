@@ -29,6 +29,16 @@ pub struct Row {
     pub gold: Option<Gold>,
 }
 
+impl Row {
+    /// SHA-256 of all that the row holds, 64 hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        // Strings and lists of strings always have a form in JSON.
+        let text = serde_json::to_vec(&(&self.instance, &self.gold)).unwrap_or_default();
+        sha256_hex(&text)
+    }
+}
+
 impl Dataset {
     /// Reads a `.jsonl` or `.json` file; rows without an image get the official one's name where
     /// such images are published.

@@ -144,9 +144,10 @@ impl Samples {
                 commit::single_commit(files(), &fresh)?;
                 match fs::rename(&fresh, &target) {
                     Ok(()) => continue,
+                    Err(source) if !target.exists() => return Err(io(&target)(source)),
                     // Another process was faster.
-                    Err(_) if target.exists() => {}
-                    Err(source) => return Err(io(&target)(source)),
+                    Err(_) if commit::has_commit(&target, &instance.base_commit) => continue,
+                    Err(_) => {}
                 }
             }
             let reference = format!("refs/agent/{}", instance.id);
@@ -312,6 +313,19 @@ mod tests {
         let base = &samples.dataset.rows()[0].instance.base_commit;
         assert_eq!(git(&old, &["rev-parse", "main"]).trim(), kept.to_string());
         assert_eq!(git(&old, &["cat-file", "-t", base]).trim(), "commit");
+        git(&old, &["fsck", "--strict"]);
+    }
+
+    #[test]
+    fn many_installers_may_add_to_an_older_repository_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = dir.path().join("fixture__adder.git");
+        commit::single_commit([CommitFile::regular("old", "old")], &old).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| fixtures().install(dir.path()).unwrap());
+            }
+        });
         git(&old, &["fsck", "--strict"]);
     }
 

@@ -85,8 +85,8 @@ pub fn grade(format: LogFormat, gold: &Gold, log: &str) -> InstanceReport {
         Ok(found) => {
             let sort = |list: &[String], rule: Rule| sort(format, list, &found, rule);
             let (fail_rule, pass_rule) = match gold.eval_type {
-                EvalType::PassAndFail => (Rule::MustPass, Rule::MustNotRegress),
-                EvalType::FailOnly => (Rule::MustNotFail, Rule::MustNotFail),
+                EvalType::PassAndFail => (Rule::Pass, Rule::NoRegression),
+                EvalType::FailOnly => (Rule::NoFailure, Rule::NoFailure),
             };
             let status = TestsStatus {
                 fail_to_pass: sort(&gold.fail_to_pass, fail_rule),
@@ -111,11 +111,11 @@ pub fn grade(format: LogFormat, gold: &Gold, log: &str) -> InstanceReport {
 #[derive(Debug, Clone, Copy)]
 enum Rule {
     /// It was seen to pass.
-    MustPass,
+    Pass,
     /// It was seen to pass or to be skipped.
-    MustNotRegress,
+    NoRegression,
     /// It was not seen to fail.
-    MustNotFail,
+    NoFailure,
 }
 
 fn sort(format: LogFormat, list: &[String], found: &Statuses, rule: Rule) -> Sorted {
@@ -123,9 +123,9 @@ fn sort(format: LogFormat, list: &[String], found: &Statuses, rule: Rule) -> Sor
     for test in list {
         let name = normal_id(format, test);
         let success = match rule {
-            Rule::MustNotFail => found.get(name.as_ref()) != Some(&Status::Failed),
-            Rule::MustPass => look_up(&name, found).is_some_and(Status::is_pass),
-            Rule::MustNotRegress => look_up(&name, found)
+            Rule::NoFailure => found.get(name.as_ref()) != Some(&Status::Failed),
+            Rule::Pass => look_up(&name, found).is_some_and(Status::is_pass),
+            Rule::NoRegression => look_up(&name, found)
                 .is_some_and(|status| status.is_pass() || status == Status::Skipped),
         };
         let list = if success { &mut sorted.success } else { &mut sorted.failure };
@@ -215,11 +215,8 @@ mod tests {
     #[test]
     fn a_part_of_the_fixed_tests_is_not_enough() {
         let gold = gold(&["t::a", "t::c"], &["t::b"], EvalType::PassAndFail);
-        let report = grade(
-            LogFormat::Pytest,
-            &gold,
-            &log("S|PASSED t::a|FAILED t::c|PASSED t::b|E"),
-        );
+        let report =
+            grade(LogFormat::Pytest, &gold, &log("S|PASSED t::a|FAILED t::c|PASSED t::b|E"));
         assert!(!report.resolved);
         let status = report.tests_status.unwrap();
         assert_eq!(status.fail_to_pass.success, ["t::a"]);

@@ -14,9 +14,11 @@ mod report;
 mod run;
 mod script;
 mod session;
+#[cfg(test)]
+mod trial;
 
-pub use grade::{InstanceReport, TestsStatus, grade};
+pub use grade::{InstanceReport, Sorted, TestsStatus, grade};
 pub use predictions::{Predictions, PredictionsError};
 pub use record::{ErrorKind, Verdict};
 pub use report::{RunError, RunReport};
-pub use run::{EvaluateConfig, EvaluateError, Evaluation, evaluate};
+pub use run::{EvaluateConfig, EvaluateError, Evaluation, SpecError, evaluate};

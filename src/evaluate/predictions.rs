@@ -215,9 +215,8 @@ fn lines_of(path: &Path, body: &[u8]) -> Result<Vec<Entry>, PredictionsError> {
 }
 
 fn entries_of(path: &Path, body: &[u8]) -> Result<Vec<Entry>, PredictionsError> {
-    let document: Value = serde_json::from_slice(body).map_err(|source| {
-        PredictionsError::Json { path: path.to_owned(), place: None, source }
-    })?;
+    let document: Value = serde_json::from_slice(body)
+        .map_err(|source| PredictionsError::Json { path: path.to_owned(), place: None, source })?;
     let place = |index| Place::Entry(index + 1);
     match document {
         Value::Array(items) => {

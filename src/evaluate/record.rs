@@ -19,7 +19,7 @@ pub enum Verdict {
     /// The tests ran to their end.
     Graded {
         /// By the harness's rules.
-        report: InstanceReport,
+        report: Box<InstanceReport>,
     },
     /// There is no verdict about the prediction, or none can ever be.
     Error {
@@ -98,7 +98,7 @@ impl Folder {
             && record.row == row
             && fs::read(self.dir.join("patch.diff")).is_ok_and(|kept| kept == patch.as_bytes());
         let settled = match &record.verdict {
-            Verdict::Graded { .. } => true,
+            Verdict::Graded { report } => !report.infra_failure,
             Verdict::Error { kind, .. } => kind.is_final(),
         };
         (same && settled).then_some(record.verdict)
@@ -107,13 +107,24 @@ impl Folder {
     /// Removes what an earlier evaluation left and writes the patch.
     pub(super) fn begin(&self, patch: &str) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
-        for stale in ["evaluation.json", "report.json", "test_output.txt"] {
+        for stale in ["evaluation.json", "report.json", "test_output.txt", "run_instance.log"] {
             match fs::remove_file(self.dir.join(stale)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
         }
         write(&self.dir.join("patch.diff"), patch.as_bytes())
+    }
+
+    /// Writes the output of the steps before the tests.
+    pub(super) fn steps(&self, log: &str) -> io::Result<()> {
+        write(&self.dir.join("run_instance.log"), log.as_bytes())
+    }
+
+    /// The saved output of the tests.
+    pub(super) fn read_log(&self) -> Option<String> {
+        let bytes = fs::read(self.dir.join("test_output.txt")).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Writes the output of the tests.
@@ -151,11 +162,32 @@ pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::LogFormat;
+    use crate::dataset::{EvalType, Gold};
+    use crate::evaluate::grade;
+
+    fn gold() -> Gold {
+        Gold {
+            patch: String::new(),
+            test_patch: String::new(),
+            fail_to_pass: vec!["a".to_owned()],
+            pass_to_pass: Vec::new(),
+            eval_script: None,
+            eval_type: EvalType::PassAndFail,
+            log_parser: None,
+            version: String::new(),
+            test_directives: None,
+        }
+    }
 
     #[test]
     fn a_verdict_is_found_for_the_same_patch_and_row_only() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path(), &InstanceId::new("o__n-1").unwrap());
+        let mut report = grade(LogFormat::Pytest, &gold(), "the log of a killed run\nKilled\n");
+        let broken = Verdict::Graded { report: Box::new(report.clone()) };
+        assert!(report.infra_failure);
+        report.infra_failure = false;
         let refused = |kind| Verdict::Error { kind, message: "no".to_owned() };
         let applied = refused(ErrorKind::PatchNotApplied);
         assert_eq!(folder.earlier("patch", "row"), None);
@@ -172,5 +204,9 @@ mod tests {
             folder.finish("row", &refused(kind)).unwrap();
             assert_eq!(folder.earlier("patch", "row"), None, "{kind:?} was not tried again");
         }
+        folder.finish("row", &broken).unwrap();
+        assert_eq!(folder.earlier("patch", "row"), None);
+        folder.finish("row", &Verdict::Graded { report: Box::new(report) }).unwrap();
+        assert!(folder.earlier("patch", "row").is_some());
     }
 }

@@ -63,11 +63,13 @@ pub struct RunError {
 }
 
 impl RunReport {
-    /// Sums up. `verdicts` lacks the predictions that were not evaluated.
+    /// Sums up. `verdicts` lacks the predictions that were not evaluated; `log_of` gives the saved
+    /// output of an instance's tests, which is searched for signs where a prediction is unresolved.
     pub(super) fn new(
         dataset: &Dataset,
         predictions: &Predictions,
         verdicts: &BTreeMap<InstanceId, Verdict>,
+        log_of: impl Fn(&InstanceId) -> Option<String>,
     ) -> Self {
         let mut report = Self {
             total_instances: dataset.len(),
@@ -88,7 +90,7 @@ impl RunReport {
                 }
                 Some(_) => match verdicts.get(id) {
                     None => report.cancelled_ids.push(id.clone()),
-                    Some(verdict) => report.add(id, verdict),
+                    Some(verdict) => report.add(id, verdict, &log_of),
                 },
             }
         }
@@ -102,20 +104,23 @@ impl RunReport {
         report
     }
 
-    fn add(&mut self, id: &InstanceId, verdict: &Verdict) {
+    fn add(
+        &mut self,
+        id: &InstanceId,
+        verdict: &Verdict,
+        log_of: impl Fn(&InstanceId) -> Option<String>,
+    ) {
         match verdict {
             Verdict::Graded { report } => {
                 self.completed_ids.push(id.clone());
                 if report.resolved {
                     self.resolved_ids.push(id.clone());
-                } else {
-                    self.unresolved_ids.push(id.clone());
+                    return;
                 }
-                if let Some(reason) = &report.infra_failure_reason {
-                    self.failure_reasons.insert(id.clone(), reason.clone());
-                    let tier =
-                        if report.infra_failure { Tier::Environment } else { Tier::Ambiguous };
-                    self.sign(id, tier);
+                self.unresolved_ids.push(id.clone());
+                if let Some(sign) = log_of(id).and_then(|log| infra::classify(&log)) {
+                    self.failure_reasons.insert(id.clone(), sign.reason.to_owned());
+                    self.sign(id, sign.tier);
                 }
             }
             Verdict::Error { kind, message } => {
@@ -135,7 +140,7 @@ impl RunReport {
         }
     }
 
-    fn sign(&mut self, id: &InstanceId, tier: infra::Tier) {
+    fn sign(&mut self, id: &InstanceId, tier: Tier) {
         match tier {
             Tier::Environment => self.infra_failure_ids.push(id.clone()),
             Tier::Ambiguous => self.ambiguous_failure_ids.push(id.clone()),

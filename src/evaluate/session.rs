@@ -1,0 +1,238 @@
+//! One prediction in one fresh session: patch, gold tests, verdict.
+
+use std::io;
+
+use crate::artifact::{Instance, LogFormat};
+use crate::dataset::{Gold, Row};
+use crate::evaluate::record::Folder;
+use crate::evaluate::{ErrorKind, EvaluateConfig, Verdict, apply, grade, paths, script};
+use crate::sandbox::{
+    EnvironmentSpec, ExecOutput, ExecRequest, ExecStatus, Limits, Sandbox, SandboxError, Session,
+    Upload,
+};
+use crate::testlog::directive;
+
+/// Where the benchmark's evaluation scripts expect the repository.
+const SCRIPT_WORKDIR: &str = "/testbed";
+
+/// Characters of a command's output that go into a message.
+const TAIL: usize = 600;
+
+/// Why there is no verdict.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("cannot save the results")]
+    Save(#[from] io::Error),
+}
+
+/// How a row is graded.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    gold: &'a Gold,
+    format: LogFormat,
+    tests: Tests<'a>,
+}
+
+#[derive(Debug)]
+enum Tests<'a> {
+    /// The row's own script, made to tell what it hides.
+    Script(String),
+    /// A command and what is appended to it.
+    Command(&'a str, Vec<String>),
+}
+
+impl<'a> Plan<'a> {
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// A message that says what the row lacks.
+    pub(super) fn of(row: &'a Row) -> Result<Self, String> {
+        let Row { instance, gold } = row;
+        let gold = gold.as_ref().ok_or("the row holds no gold tests to grade with")?;
+        let format = log_format(instance, gold)?;
+        let tests = match (&gold.eval_script, &instance.test_command) {
+            (Some(script), _) => Tests::Script(script::instrumented(script)),
+            (None, Some(command)) => {
+                let directives = match &gold.test_directives {
+                    Some(directives) => directives.clone(),
+                    None => directive::of_patch(format, &gold.test_patch),
+                };
+                if directives.is_empty() && gold.test_directives.is_none() {
+                    return Err("the test patch names no test file to run".to_owned());
+                }
+                Tests::Command(&command.command, directives)
+            }
+            (None, None) => {
+                return Err("the row has neither `eval_script` nor `test_command`".to_owned());
+            }
+        };
+        Ok(Self { gold, format, tests })
+    }
+}
+
+fn log_format(instance: &Instance, gold: &Gold) -> Result<LogFormat, String> {
+    let named = gold.log_parser.as_deref();
+    match (&instance.test_command, named.and_then(LogFormat::from_parser), named) {
+        (Some(command), ..) => Ok(command.log_format),
+        (None, Some(format), _) => Ok(format),
+        (None, None, Some(parser)) => Err(format!("log parser {parser} cannot be read")),
+        (None, None, None) => Err("the row has neither `log_parser` nor `log_format`".to_owned()),
+    }
+}
+
+/// Judges a patch. Whatever happens, no session is left.
+pub(super) async fn judge(
+    sandbox: &dyn Sandbox,
+    spec: &EnvironmentSpec,
+    plan: &Plan<'_>,
+    patch: &str,
+    config: &EvaluateConfig,
+    folder: &Folder,
+) -> Result<Verdict, Trouble> {
+    let environment = sandbox.prepare(spec).await?;
+    let lifetime = config.limits.lifetime.max(config.timeout + 4 * config.step_timeout);
+    let limits = Limits { lifetime, ..config.limits.clone() };
+    let session = sandbox.start(&environment, &limits).await?;
+    let verdict = Judge { session: &*session, plan, config, folder }.verdict(patch).await;
+    session.close().await;
+    verdict
+}
+
+struct Judge<'a> {
+    session: &'a dyn Session,
+    plan: &'a Plan<'a>,
+    config: &'a EvaluateConfig,
+    folder: &'a Folder,
+}
+
+impl Judge<'_> {
+    async fn verdict(&self, patch: &str) -> Result<Verdict, Trouble> {
+        let scratch = self.session.scratch().to_owned();
+        if let Tests::Script(_) = self.plan.tests
+            && self.session.workdir() != SCRIPT_WORKDIR
+        {
+            return Ok(error(
+                ErrorKind::Infra,
+                format!(
+                    "the row's evaluation script works in {SCRIPT_WORKDIR}, which only the docker \
+                     sandbox has; this one has {}",
+                    self.session.workdir()
+                ),
+            ));
+        }
+        self.session.upload(&self.uploads(patch)).await?;
+        let applied = self.step(apply::chain(&scratch, patch)).await?;
+        let mut log = applied.text().into_owned();
+        self.folder.steps(&log)?;
+        match applied.status {
+            ExecStatus::Exited(0) => {}
+            ExecStatus::Exited(apply::NOT_APPLIED) => {
+                let what = "the patch does not apply";
+                return Ok(error(ErrorKind::PatchNotApplied, with_tail(what, &log)));
+            }
+            status => return Ok(stopped("applying the patch", status, &log)),
+        }
+        let run = match &self.plan.tests {
+            Tests::Script(_) => script::run_uploaded(&scratch),
+            Tests::Command(command, directives) => {
+                let prepared = self.step(script::prepare(&scratch)).await?;
+                log.push_str(&prepared.text());
+                self.folder.steps(&log)?;
+                match prepared.status {
+                    ExecStatus::Exited(0) => script::run_tests(command, directives),
+                    ExecStatus::Exited(_) => return Ok(test_patch_failed(&prepared.text())),
+                    status => return Ok(stopped("applying the test patch", status, &log)),
+                }
+            }
+        };
+        let request = ExecRequest { script: run, timeout: self.config.timeout };
+        let output = self.session.exec(&request).await?;
+        self.graded(&output)
+    }
+
+    /// A step that should be quick.
+    async fn step(&self, script: String) -> Result<ExecOutput, SandboxError> {
+        let request = ExecRequest { script, timeout: self.config.step_timeout };
+        self.session.exec(&request).await
+    }
+
+    fn uploads(&self, patch: &str) -> Vec<Upload> {
+        let file = |path: &str, content: Vec<u8>| Upload {
+            path: path.to_owned(),
+            content,
+            executable: false,
+        };
+        let mut files = vec![file(apply::PATCH_FILE, patch.as_bytes().to_vec())];
+        match &self.plan.tests {
+            Tests::Script(script) => files.push(file(script::EVAL_FILE, script.clone().into())),
+            Tests::Command(..) => {
+                let test_patch = &self.plan.gold.test_patch;
+                let touched: Vec<u8> = paths::touched(test_patch)
+                    .into_iter()
+                    .flat_map(|path| path.into_bytes().into_iter().chain([0]))
+                    .collect();
+                files.push(file(script::TEST_FILES_FILE, touched));
+                files.push(file(script::TEST_PATCH_FILE, test_patch.clone().into()));
+            }
+        }
+        files
+    }
+
+    fn graded(&self, output: &ExecOutput) -> Result<Verdict, Trouble> {
+        let mut log = output.text().into_owned();
+        let seconds = self.config.timeout.as_secs();
+        if output.status == ExecStatus::TimedOut {
+            // The harness's own words, which its classifier looks for.
+            log = format!("{log}\n\nTimeout error: {seconds} seconds exceeded.");
+        }
+        self.folder.log(&log)?;
+        match output.status {
+            ExecStatus::Exited(_) => {}
+            ExecStatus::TimedOut => {
+                let message = format!("the tests ran longer than {seconds} seconds");
+                return Ok(error(ErrorKind::TestsTimedOut, message));
+            }
+            ExecStatus::OutputLimit => {
+                let message = "the tests wrote more than the output limit".to_owned();
+                return Ok(error(ErrorKind::OutputLimit, message));
+            }
+        }
+        if let Tests::Script(script) = &self.plan.tests
+            && script::test_patch_applied(script, &log) == Some(false)
+        {
+            let before = log.find(crate::testlog::markers::START).unwrap_or(log.len());
+            return Ok(test_patch_failed(&log[..before]));
+        }
+        let report = grade(self.plan.format, self.plan.gold, &log);
+        Ok(Verdict::Graded { report: Box::new(report) })
+    }
+}
+
+fn error(kind: ErrorKind, message: String) -> Verdict {
+    Verdict::Error { kind, message }
+}
+
+fn test_patch_failed(log: &str) -> Verdict {
+    let what = "the gold test patch does not apply on top of the prediction, so nothing was judged";
+    error(ErrorKind::TestPatchNotApplied, with_tail(what, log))
+}
+
+/// A step of ours that ended in a way that no patch explains.
+fn stopped(what: &str, status: ExecStatus, log: &str) -> Verdict {
+    let how = match status {
+        ExecStatus::Exited(code) => format!("ended with status {code}"),
+        ExecStatus::TimedOut => "ran past its time limit".to_owned(),
+        ExecStatus::OutputLimit => "wrote more than the output limit".to_owned(),
+    };
+    error(ErrorKind::Infra, with_tail(&format!("{what} {how}"), log))
+}
+
+/// A message with the end of an output.
+fn with_tail(message: &str, log: &str) -> String {
+    let log = log.trim();
+    let skipped = log.chars().count().saturating_sub(TAIL);
+    let tail: String = log.chars().skip(skipped).collect();
+    if tail.is_empty() { message.to_owned() } else { format!("{message}:\n{tail}") }
+}
