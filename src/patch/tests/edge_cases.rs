@@ -128,6 +128,9 @@ fn e11_e12_text_or_blank_lines_around_the_path() {
     accepts(&format!("```python\n# fix the sum\n### a.py\n{EDIT}```"), "a.py", ADD, &["exact"]);
     accepts(&format!("```python\n### a.py\n# fix the sum\n{EDIT}```"), "a.py", ADD, &["exact"]);
     accepts(&format!("```python\n### a.py\n\n\n{EDIT}```"), "a.py", ADD, &["exact"]);
+    accepts(&format!("```python\n### a.py\n# and/or\n{EDIT}```"), "a.py", ADD, &["exact"]);
+    let two = format!("```python\n### a.py\n{EDIT}# TODO/FIXME\n{EDIT_2}```");
+    accepts(&two, "a.py", BOTH, &["exact", "exact"]);
 }
 
 #[test]
