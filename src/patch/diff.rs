@@ -15,13 +15,19 @@ use crate::patch::{FileChange, FileMode, FileState};
 const CONTEXT: usize = 3;
 /// Digits of a blob id in an `index` line; binary patches need all of them.
 const ABBREVIATED: usize = 10;
+/// Files with more lines than this, old and new together, are first divided at lines that are
+/// unique in both, since the time of the plain search grows with lines times changes.
+const LONG: usize = 20_000;
+/// Beyond this many lines everything between the first and the last change is one hunk.
+const HUGE: usize = 200_000;
 const NO_BLOB: &str = "0000000000000000000000000000000000000000";
 
 /// The changes as git writes them, in the order given; files that do not change are left out.
 ///
 /// The text is always UTF-8: a file with changed or surrounding lines that are not is written as a
 /// `GIT binary patch`, which `git apply` takes like any other. The line diff is the bounded Myers
-/// algorithm of the `similar` crate, so huge inputs give larger hunks instead of long waits.
+/// algorithm of the `similar` crate; long files are divided at their unique lines first, and huge
+/// ones get one large hunk instead of a long wait.
 #[must_use]
 pub fn diff(changes: &[FileChange]) -> String {
     let mut out = String::new();
@@ -104,12 +110,32 @@ fn hunks(before: &[u8], after: &[u8]) -> Option<String> {
     let (before, after) = (split(before), split(after));
     let mut ids: HashMap<&[u8], u32> = HashMap::new();
     let (old, new) = (intern(&before, &mut ids), intern(&after, &mut ids));
-    let ops = capture_diff_slices(Algorithm::Myers, &old, &new);
+    let lines = old.len() + new.len();
+    let ops = if lines <= LONG {
+        capture_diff_slices(Algorithm::Myers, &old, &new)
+    } else if lines <= HUGE {
+        capture_diff_slices(Algorithm::Patience, &old, &new)
+    } else {
+        middle(&old, &new)
+    };
     let mut out = String::new();
     for group in group_diff_ops(ops, CONTEXT) {
         write_hunk(&mut out, &group, &before, &after)?;
     }
     Some(out)
+}
+
+/// One replacement between the lines that both sides begin with and those that both end with.
+fn middle(old: &[u32], new: &[u32]) -> Vec<DiffOp> {
+    let same = |pair: &(&u32, &u32)| pair.0 == pair.1;
+    let head = old.iter().zip(new).take_while(same).count();
+    let tail = old[head..].iter().rev().zip(new[head..].iter().rev()).take_while(same).count();
+    let (old_len, new_len) = (old.len() - head - tail, new.len() - head - tail);
+    vec![
+        DiffOp::Equal { old_index: 0, new_index: 0, len: head },
+        DiffOp::Replace { old_index: head, old_len, new_index: head, new_len },
+        DiffOp::Equal { old_index: head + old_len, new_index: head + new_len, len: tail },
+    ]
 }
 
 fn split(text: &[u8]) -> Vec<&[u8]> {

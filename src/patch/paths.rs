@@ -112,7 +112,7 @@ pub(crate) fn contains(paths: &[String], path: &str) -> bool {
 pub(crate) enum Named {
     /// A file that exists.
     File(String),
-    /// A path that nothing exists at; `sure` when it looks like a path on its own.
+    /// A path that nothing exists at; `sure` when its extension shows that a path is meant.
     New { path: String, sure: bool },
     /// No line names a file.
     Nothing,
@@ -154,7 +154,11 @@ impl<'a> Resolver<'a> {
                 return Ok(Named::File(known.path.clone()));
             }
             let Some(reading) = readings.into_iter().rfind(Reading::is_path_like) else { continue };
-            check_path(&reading.path)?;
+            match check_path(&reading.path) {
+                Ok(()) => {}
+                Err(rejection) if hint.nearest || reading.explicit => return Err(rejection),
+                Err(_) => continue,
+            }
             match self.suffix(&reading.path) {
                 Suffix::One(path) => return Ok(Named::File(path)),
                 Suffix::Many(count) if reading.path.contains('/') || reading.explicit => {
@@ -163,7 +167,7 @@ impl<'a> Resolver<'a> {
                 }
                 Suffix::Many(_) | Suffix::None => {}
             }
-            let sure = reading.looks_like_path();
+            let sure = reading.has_extension();
             if new.as_ref().is_none_or(|(_, known)| sure && !known) {
                 new = Some((reading.path, sure));
             }
@@ -214,17 +218,22 @@ impl Reading {
         self.looks_like_path() || (self.explicit && self.nearest && is_word(&self.path))
     }
 
+    /// One word whose last part ends with `.py` or the like.
+    fn has_extension(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        is_word(&self.path)
+            && name.rsplit_once('.').is_some_and(|(_, extension)| {
+                (1..=10).contains(&extension.len())
+                    && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
+                    && !extension.bytes().all(|byte| byte.is_ascii_digit())
+            })
+    }
+
     /// One word with a directory or an extension.
     fn looks_like_path(&self) -> bool {
-        let name = self.path.rsplit('/').next().unwrap_or_default();
-        let extension = name.rsplit_once('.').is_some_and(|(_, extension)| {
-            (1..=10).contains(&extension.len())
-                && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
-                && !extension.bytes().all(|byte| byte.is_ascii_digit())
-        });
         let git = self.path.to_ascii_lowercase().starts_with(".git");
         is_word(&self.path)
-            && (extension || git || self.path.contains(['/', '\\']))
+            && (self.has_extension() || git || self.path.contains(['/', '\\']))
             && !self.path.contains("://")
             && self.path.chars().any(char::is_alphanumeric)
     }

@@ -25,6 +25,9 @@ pub(crate) enum Choice<'s, 'a> {
     Nowhere,
 }
 
+/// Elided or not, rule, length of the search text: the least is the best.
+type Rank = (bool, Rule, Reverse<usize>);
+
 /// The division whose search text is found by the strictest rule; among several of them the one
 /// with the longest search text, since a long text is not found by accident.
 pub(crate) fn choose<'s, 'a>(
@@ -32,7 +35,7 @@ pub(crate) fn choose<'s, 'a>(
     splits: &'s [Split<'a>],
     all: bool,
 ) -> Choice<'s, 'a> {
-    let mut best: Option<((bool, Rule, Reverse<usize>), Choice<'s, 'a>)> = None;
+    let mut best: Option<(Rank, Choice<'s, 'a>)> = None;
     for split in splits {
         if is_blank(&split.search) {
             continue;

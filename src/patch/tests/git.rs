@@ -89,6 +89,11 @@ pub(super) fn check(changes: &[FileChange]) {
     for change in changes {
         assert_eq!(read(&dir, &change.path), change.new, "{}\n{text}", change.path);
     }
+    if changes.iter().any(|change| change.path.contains(['\\', '\t'])) {
+        // Git takes such names; we refuse them.
+        assert_eq!(apply_diff(&text, &base_of(changes)).unwrap_err().code, ReasonCode::UnsafePath);
+        return;
+    }
     let base = base_of(changes);
     let mut expected: Vec<FileChange> = changes.to_vec();
     expected.sort_by(|a, b| a.path.cmp(&b.path));
@@ -145,10 +150,11 @@ fn hand_made_pairs() {
         change("long line", "x".repeat(200_000).as_bytes(), "y".repeat(200_000).as_bytes()),
         change("dir/with blank.py", b"a\n", b"b\n"),
         change("d\u{e9}j\u{e0}.py", b"a\n", b"b\n"),
-        change("tab\tquote\"back\\slash.py", b"a\n", b"b\n"),
+        change("quo\"te.py", b"a\n", b"b\n"),
         change("signs", b"-- x\n++ y\n@@ z\n", b"-- x\n++ z\n\\ no\n"),
         change("cr", b"a\rb\n", b"a\rc\n"),
     ]);
+    check(&[change("tab\tquote\"back\\slash.py", b"a\n", b"b\n")]);
 }
 
 #[test]

@@ -112,17 +112,23 @@ fn diffs_of_large_files() {
     let pairs = [
         (repeat("x\n"), repeat("y\n")),
         (repeat("x\ny\n"), repeat("y\nx\nx\n")),
+        ("x\ny\n".repeat(30_000), "y\nx\nx\n".repeat(20_000)),
         (
             (0..60_000_u64).map(|n| format!("{}\n", n * 7919 % 60_000)).collect(),
             (0..60_000_u64).map(|n| format!("{}\n", n * 104_729 % 60_000)).collect(),
         ),
+        (repeat("x\n"), format!("{}y\n{}", "x\n".repeat(MEGABYTE / 4), "x\n".repeat(MEGABYTE / 4))),
     ];
-    for (old, new) in pairs {
+    for (what, (old, new)) in
+        ["other lines", "repeated lines", "fewer repeated lines", "shuffled lines", "one change"]
+            .into_iter()
+            .zip(pairs)
+    {
         let state = |text: &str| Some(FileState { content: text.into(), mode: FileMode::Regular });
         let change = FileChange { path: "f".to_owned(), old: state(&old), new: state(&new) };
-        let text = within_bound("diff", || diff(std::slice::from_ref(&change)));
+        let text = within_bound(what, || diff(std::slice::from_ref(&change)));
         let base = Tree::new([("f", old.as_bytes())]);
-        let back = within_bound("apply", || apply_diff(&text, &base));
+        let back = within_bound(what, || apply_diff(&text, &base));
         assert_eq!(back.unwrap(), [change]);
     }
 }

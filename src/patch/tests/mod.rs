@@ -2,7 +2,8 @@
 //! through real git, hostile input.
 
 mod classes;
-mod edge_cases;
+mod edge_applying;
+mod edge_parsing;
 mod git;
 mod hostile;
 mod round_trip;
@@ -87,4 +88,19 @@ pub(super) fn rejects(answer: &str, code: ReasonCode) {
         Ok(applied) => panic!("accepted: {answer}\n{applied:?}"),
         Err(rejection) => assert_eq!(rejection.code, code, "{rejection}\n{answer}"),
     }
+}
+
+pub(super) const ADD: &str = "import os\n\ndef add(a, b):\n    return b + a\n\n\
+                   def subtract(a, b):\n    return a - b\n";
+pub(super) const BOTH: &str = "import os\n\ndef add(a, b):\n    return b + a\n\n\
+                    def subtract(a, b):\n    return b - a\n";
+pub(super) const EDIT: &str =
+    "<<<<<<< SEARCH\n    return a + b\n=======\n    return b + a\n>>>>>>> REPLACE\n";
+pub(super) const EDIT_2: &str =
+    "<<<<<<< SEARCH\n    return a - b\n=======\n    return b - a\n>>>>>>> REPLACE\n";
+
+pub(super) fn edit(search: &str, replace: &str) -> String {
+    format!(
+        "```python\n### a.py\n<<<<<<< SEARCH\n{search}\n=======\n{replace}\n>>>>>>> REPLACE\n```\n"
+    )
 }
