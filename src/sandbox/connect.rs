@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,12 @@ pub async fn connect(
     if choice == Choice::Docker {
         return Ok((Arc::new(docker), format!("{told}, as asked")));
     }
-    let auto = AutoSandbox { docker, local: LocalSandbox::new(config, events.clone())?, events };
+    let auto = AutoSandbox {
+        docker,
+        local: LocalSandbox::new(config, events.clone())?,
+        events,
+        no_base: AtomicBool::new(false),
+    };
     Ok((Arc::new(auto), format!("{told}, because it answers")))
 }
 
@@ -91,6 +97,8 @@ struct AutoSandbox {
     docker: DockerSandbox,
     local: LocalSandbox,
     events: Events,
+    /// There is nothing to build on; asking again would cost each instance the pull's attempts.
+    no_base: AtomicBool,
 }
 
 #[async_trait]
@@ -100,10 +108,17 @@ impl Sandbox for AutoSandbox {
     }
 
     async fn prepare(&self, spec: &EnvironmentSpec) -> Result<Environment, SandboxError> {
+        let tree = spec.image.is_none();
+        if tree && self.no_base.load(Ordering::Acquire) {
+            return self.local.prepare(spec).await;
+        }
         match self.docker.prepare(spec).await {
-            Err(error @ SandboxError::ImageMissing { .. }) if spec.image.is_none() => {
-                let events = self.events.of(&spec.instance);
-                events.notice(format!("runs in the local sandbox, because {error}"));
+            Err(error @ SandboxError::ImageMissing { .. }) if tree => {
+                if !self.no_base.swap(true, Ordering::AcqRel) {
+                    self.events.notice(format!(
+                        "instances without an image run in the local sandbox, because {error}"
+                    ));
+                }
                 self.local.prepare(spec).await
             }
             done => done,
@@ -125,5 +140,72 @@ impl Sandbox for AutoSandbox {
     async fn sweep(&self) {
         self.docker.sweep().await;
         self.local.sweep().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventKind;
+    use crate::sandbox::docker::trial;
+    use crate::sandbox::{ExecRequest, PullPolicy};
+
+    #[test]
+    fn choices_are_read_as_they_are_written() {
+        for (name, choice) in Choice::NAMES {
+            assert_eq!((name.parse(), choice.to_string()), (Ok(choice), name.to_owned()));
+        }
+        assert!("podman".parse::<Choice>().unwrap_err().contains("auto, docker or local"));
+    }
+
+    /// Nothing to build on: what a machine with Docker but without images and registry has.
+    fn bare() -> SandboxConfig {
+        SandboxConfig {
+            base_image: "agent-trial:no-base".to_owned(),
+            public_base: "agent-trial:no-public".to_owned(),
+            pull: PullPolicy::Never,
+            ..SandboxConfig::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn without_an_image_to_build_on_auto_runs_a_tree_locally_and_docker_refuses() {
+        if trial::engine().await.is_none() {
+            return;
+        }
+        let (events, mut receiver) = Events::channel();
+        let (auto, told) = connect(Choice::Auto, bare(), "auto", events.clone()).await.unwrap();
+        assert!(told.starts_with("docker ") && told.ends_with("because it answers"), "{told}");
+        let spec = trial::spec("auto", None);
+        auto.prepare(&trial::spec("auto too", None)).await.unwrap();
+        let environment = auto.prepare(&spec).await.unwrap();
+        let session = auto.start(&environment, &trial::limits()).await.unwrap();
+        let request =
+            ExecRequest { script: "pwd".to_owned(), timeout: std::time::Duration::from_secs(9) };
+        let output = session.exec(&request).await.unwrap();
+        assert_eq!(output.text().trim(), session.workdir());
+        session.close().await;
+        let notices: Vec<String> = std::iter::from_fn(|| receiver.try_recv().ok())
+            .filter_map(|event| match event.kind {
+                EventKind::Notice { message } => Some(message),
+                _ => None,
+            })
+            .filter(|message| message.contains("local sandbox"))
+            .collect();
+        assert_eq!(notices.len(), 1, "{notices:?}");
+
+        let named = EnvironmentSpec { image: Some("agent-trial:none".to_owned()), ..spec.clone() };
+        assert!(matches!(auto.prepare(&named).await, Err(SandboxError::ImageMissing { .. })));
+        let (docker, _) = connect(Choice::Docker, bare(), "docker", events).await.unwrap();
+        let error = docker.prepare(&spec).await.unwrap_err().to_string();
+        assert!(error.contains("docker/base.sh"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn local_is_taken_when_asked_for() {
+        let config = SandboxConfig::default();
+        let (local, told) =
+            connect(Choice::Local, config, "local", Events::discard()).await.unwrap();
+        assert_eq!((local.name(), told.as_str()), ("local", "local, as asked"));
     }
 }

@@ -1,6 +1,10 @@
 //! The bash around a script: how it is passed so that no quoting can break it, how the environment
 //! is activated, and how a tree becomes a repository with one commit.
 
+use std::io;
+
+use crate::sandbox::SandboxError;
+
 /// Where SWE-bench's images keep the repository.
 pub(crate) const TESTBED: &str = "/testbed";
 
@@ -42,6 +46,25 @@ pub(crate) fn script_environment(script: &str) -> Vec<(String, String)> {
         rest = tail;
     }
     parts
+}
+
+/// Longer scripts do not fit into a process's environment.
+const MAX_SCRIPT_BYTES: usize = 1 << 20;
+
+/// Refuses a script that could not be passed whole: its command would fail and look like a failing
+/// test.
+pub(crate) fn check_script(script: &str) -> Result<(), SandboxError> {
+    let reason = if script.len() > MAX_SCRIPT_BYTES {
+        "it is longer than 1 MiB; upload the long part as a file"
+    } else if script.contains('\0') {
+        "it holds a NUL byte"
+    } else {
+        return Ok(());
+    };
+    Err(SandboxError::Io {
+        action: format!("pass on a script of {} bytes", script.len()),
+        source: io::Error::new(io::ErrorKind::InvalidInput, reason),
+    })
 }
 
 /// Makes the current directory a repository with exactly one commit and nothing else: no parent,
@@ -132,6 +155,13 @@ mod tests {
         let body = "é".repeat(300_000);
         let (status, output) = run(&format!("x='{body}'; echo ${{#x}}; echo err >&2"));
         assert_eq!((status, output.as_str()), (0, "300000\nerr\n"));
+    }
+
+    #[test]
+    fn a_script_that_cannot_be_passed_whole_is_refused() {
+        assert!(check_script(&"x".repeat(MAX_SCRIPT_BYTES)).is_ok());
+        assert!(check_script(&"x".repeat(MAX_SCRIPT_BYTES + 1)).is_err());
+        assert!(check_script("a\0b").is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error as ClientError;
 use bollard::models::{ContainerCreateBody, HostConfig, ResourcesUlimits};
@@ -64,7 +64,8 @@ impl ContainerSpec {
 
     fn body(&self, engine: &Engine) -> ContainerCreateBody {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let memory = number(self.limits.memory_bytes);
+        // To the engine 0 means without a limit.
+        let memory = number(self.limits.memory_bytes.max(16 << 20));
         let binds = self.binds.iter().map(|(from, to)| format!("{}:{to}:ro", from.display()));
         let host_config = HostConfig {
             network_mode: Some(self.network.clone()),
@@ -72,7 +73,7 @@ impl ContainerSpec {
             // Equal to memory: no swap on top.
             memory_swap: Some(memory),
             nano_cpus: Some((self.limits.cpus.clamp(0.01, engine.cores) * 1e9) as i64),
-            pids_limit: Some(i64::from(self.limits.pids)),
+            pids_limit: Some(i64::from(self.limits.pids.max(1))),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(self.capabilities.clone()),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -173,7 +174,10 @@ impl Container {
         let options = UploadToContainerOptionsBuilder::new().path(dir).build();
         let body = bollard::body_full(tar.into());
         let done = self.engine.docker.upload_to_container(&self.id, Some(options), body).await;
-        done.map_err(|e| self.error(&format!("upload files to {dir}"), e))
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.error(&format!("upload files to {dir}"), error).await),
+        }
     }
 
     /// Like [`Container::upload_tar`], from a file that is read as it is sent.
@@ -196,7 +200,10 @@ impl Container {
         });
         let body = bollard::body_try_stream(chunks);
         let done = self.engine.docker.upload_to_container(&self.id, Some(options), body).await;
-        done.map_err(|e| self.error(&format!("upload a tree to {dir}"), e))
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.error(&format!("upload a tree to {dir}"), error).await),
+        }
     }
 
     /// Puts files below `dir`: path relative to it, content, whether executable. Directories are
@@ -225,7 +232,7 @@ impl Container {
         match self.engine.docker.inspect_container(&self.id, options).await {
             Ok(container) => Ok(container.state.and_then(|state| state.running).unwrap_or(false)),
             Err(ClientError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
-            Err(error) => Err(self.error("look at a container", error)),
+            Err(error) => Err(self.engine.error("look at a container", error)),
         }
     }
 
@@ -235,6 +242,19 @@ impl Container {
         let options = KillContainerOptionsBuilder::new().signal("SIGKILL").build();
         // It may have ended just now; if the engine is gone nothing can be done here.
         let _ = self.engine.docker.kill_container(&self.id, Some(options)).await;
+    }
+
+    /// Whether it ends within `patience`. The engine notes the end of a container a moment after
+    /// the end of the commands in it.
+    pub(super) async fn ends_within(&self, patience: Duration) -> Result<bool, SandboxError> {
+        let begin = Instant::now();
+        while self.is_running().await? {
+            if begin.elapsed() >= patience {
+                return Ok(false);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(true)
     }
 
     /// Ends and removes it, and waits until it is gone (some seconds at most).
@@ -251,18 +271,17 @@ impl Container {
         }
     }
 
-    pub(super) fn error(&self, action: &str, error: ClientError) -> SandboxError {
-        match error {
-            ClientError::DockerResponseServerError { status_code: 404 | 409, ref message }
-                if message.contains("No such container") || message.contains("is not running") =>
-            {
-                SandboxError::Ended {
-                    instance: self.instance.clone(),
-                    detail: "its container is gone".to_owned(),
-                }
-            }
-            error => self.engine.error(&format!("{action} (sandbox of {})", self.instance), error),
+    /// A client's error as ours. What the engine says about a container that has ended depends on
+    /// how far it is with removing it, so it is asked.
+    pub(super) async fn error(&self, action: &str, error: ClientError) -> SandboxError {
+        let refused = matches!(error, ClientError::DockerResponseServerError { .. });
+        if refused && self.is_running().await.is_ok_and(|running| !running) {
+            return SandboxError::Ended {
+                instance: self.instance.clone(),
+                detail: "its container is gone".to_owned(),
+            };
         }
+        self.engine.error(&format!("{action} (sandbox of {})", self.instance), error)
     }
 }
 

@@ -20,6 +20,12 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long output is still read after the main process has ended.
 const GRACE: Duration = Duration::from_millis(300);
 
+/// How long a killed container may take to end.
+const ENDING: Duration = Duration::from_secs(10);
+
+/// How long a container is watched whose command was killed by somebody else.
+const DOUBT: Duration = Duration::from_millis(400);
+
 /// Gets output as it comes.
 pub type OnOutput = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
@@ -71,15 +77,21 @@ impl ExecSpec {
     /// [`ExecSpec::script`].
     #[must_use]
     pub fn activated(mut self) -> Self {
-        ACTIVATE.clone_into(&mut self.command[5]);
+        self.set_word(5, ACTIVATE);
         self
     }
 
     /// The script starts in this directory. Only for [`ExecSpec::script`].
     #[must_use]
     pub fn in_directory(mut self, directory: &str) -> Self {
-        directory.clone_into(&mut self.command[4]);
+        self.set_word(4, directory);
         self
+    }
+
+    fn set_word(&mut self, index: usize, value: &str) {
+        if let Some(word) = self.command.get_mut(index) {
+            value.clone_into(word);
+        }
     }
 
     /// With a time limit.
@@ -117,7 +129,10 @@ impl Container {
         let end = read.await?;
         let duration = begin.elapsed();
         let status = match end {
-            End::Limit(status) => status,
+            End::Limit(status) => {
+                self.ends_within(ENDING).await?;
+                status
+            }
             End::Finished => ExecStatus::Exited(self.exit_code(&exec).await?),
         };
         Ok(ExecOutput { status, output: capture.finish(), duration })
@@ -139,10 +154,17 @@ impl Container {
             ..CreateExecOptions::default()
         };
         let docker = &self.engine.docker;
-        let failed = |error| self.error("run a command", error);
-        let exec = docker.create_exec(self.id(), options).await.map_err(failed)?.id;
+        let action = "run a command";
+        let exec = match docker.create_exec(self.id(), options).await {
+            Ok(created) => created.id,
+            Err(error) => return Err(self.error(action, error).await),
+        };
         let options = StartExecOptions { output_capacity: Some(64 << 10), ..Default::default() };
-        match docker.start_exec(&exec, Some(options)).await.map_err(failed)? {
+        let started = match docker.start_exec(&exec, Some(options)).await {
+            Ok(started) => started,
+            Err(error) => return Err(self.error(action, error).await),
+        };
+        match started {
             StartExecResults::Attached { output, input: _ } => Ok((exec, output)),
             StartExecResults::Detached => Err(SandboxError::Ended {
                 instance: self.instance().clone(),
@@ -191,11 +213,9 @@ impl Container {
                             self.kill().await;
                         }
                     }
-                    None => break,
-                    // The connection breaks when the container is killed; what the engine says
-                    // about the command decides.
-                    Some(Err(_)) if limit.is_some() => break,
-                    Some(Err(error)) => return Err(self.error("read a command's output", error)),
+                    // A connection that breaks says nothing: the container may have been killed,
+                    // or the engine be gone. Asking how the command ended tells them apart.
+                    None | Some(Err(_)) => break,
                 },
             }
         }
@@ -208,7 +228,7 @@ impl Container {
             Ok(state) => Ok(state.running.unwrap_or(false)),
             // The engine forgets commands with their container.
             Err(ClientError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
-            Err(error) => Err(self.error("look at a command", error)),
+            Err(error) => Err(self.error("look at a command", error).await),
         }
     }
 
@@ -221,15 +241,16 @@ impl Container {
                     let code = state.exit_code.and_then(|code| i32::try_from(code).ok());
                     let code = code.unwrap_or(-1);
                     // 137 is an out-of-memory kill inside a living container, or the container's
-                    // own end, which says nothing about the command.
-                    if code == 137 && !self.is_running().await? {
+                    // own end, which says nothing about the command; 126 is what the engine
+                    // reports where it could not start it any more.
+                    if matches!(code, 126 | 137) && self.ends_within(DOUBT).await? {
                         break;
                     }
                     return Ok(code);
                 }
                 Ok(_) => {}
                 Err(ClientError::DockerResponseServerError { status_code: 404, .. }) => break,
-                Err(error) => return Err(self.error("ask how a command ended", error)),
+                Err(error) => return Err(self.error("ask how a command ended", error).await),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -285,6 +306,20 @@ mod tests {
     async fn a_fork_bomb_meets_the_process_limit_and_dies_with_the_container() {
         let Some(engine) = trial::engine().await else { return };
         let container = trial::container(&engine).await;
+        let count = "import os, time
+n = 0
+try:
+    while n < 1000:
+        if os.fork() == 0:
+            time.sleep(3)
+            os._exit(0)
+        n += 1
+except BlockingIOError:
+    print(n)";
+        let output = container.exec(&script(&format!("python3 -c '{count}'"))).await.unwrap();
+        let forked: u32 = output.text().trim().parse().unwrap();
+        assert!((30..64).contains(&forked), "{forked}");
+
         let bomb = "f() { f | f & }; f; sleep 30";
         let begin = Instant::now();
         let output = container.exec(&script(bomb).timeout(Duration::from_secs(3))).await.unwrap();
@@ -311,7 +346,8 @@ mod tests {
         assert!(output.output.len() < (1 << 20) + 100);
         assert!(output.text().starts_with("first\nxxx"));
         assert!(output.text().contains(" bytes left out ..."));
-        assert!(matches!(container.exec(&script("true")).await, Err(SandboxError::Ended { .. })));
+        let later = container.exec(&script("true")).await;
+        assert!(matches!(later, Err(SandboxError::Ended { .. })), "{later:?}");
         container.remove().await;
     }
 
@@ -382,5 +418,45 @@ except OSError as e:
         let output = container.exec(&script(probe)).await.unwrap();
         assert_eq!(output.text(), "127.0.0.1\n127.0.0.1\nOSError 101\nlo\n");
         container.remove().await;
+    }
+
+    /// An engine's address that can be made to go away.
+    fn proxy(dir: &std::path::Path) -> (String, tokio::task::JoinHandle<()>) {
+        let path = dir.join("docker.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let serve = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((mut near, _)) = listener.accept().await {
+                connections.spawn(async move {
+                    let mut far = tokio::net::UnixStream::connect("/var/run/docker.sock").await?;
+                    tokio::io::copy_bidirectional(&mut near, &mut far).await
+                });
+            }
+        });
+        (format!("unix://{}", path.display()), serve)
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_goes_away_in_mid_call_is_named() {
+        let Some(engine) = trial::engine().await else { return };
+        if !engine.host().ends_with("/var/run/docker.sock") {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (host, serve) = proxy(dir.path());
+        let behind = crate::sandbox::docker::Engine::connect_to(&host).await.unwrap();
+        let container = trial::container(&behind).await;
+        let killer = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            serve.abort();
+        });
+        let output = container.exec(&script("sleep 30")).await;
+        assert!(
+            matches!(&output, Err(SandboxError::Engine { host: h, .. }) if *h == host),
+            "{output:?}"
+        );
+        killer.await.unwrap();
+        let id = container.id().to_owned();
+        std::process::Command::new("docker").args(["rm", "-f", &id]).output().unwrap();
     }
 }

@@ -98,7 +98,10 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Stdio;
+
     use super::*;
+    use crate::sandbox::docker::trial;
 
     #[test]
     fn our_own_containers_go_only_with_their_run_and_when_asked() {
@@ -109,5 +112,49 @@ mod tests {
         assert!(!one.may_remove(&one.labels(&instance), false));
         assert!(!one.may_remove(&two.labels(&instance), true));
         assert!(!one.may_remove(&HashMap::new(), true));
+    }
+
+    #[tokio::test]
+    async fn a_sweep_takes_a_dead_process_container_and_no_other() {
+        let Some(engine) = trial::engine().await else { return };
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let dead = process_label(child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // As another process would have made it, and as a stranger would.
+        let docker = |labels: &[String]| {
+            let mut command = std::process::Command::new("docker");
+            command.args(["run", "-d", "--rm", "--network", "none"]);
+            for label in labels {
+                command.args(["--label", label]);
+            }
+            let output =
+                command.args([trial::BASE, "sleep", "60"]).stderr(Stdio::inherit()).output();
+            String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+        };
+        let left = docker(&["agent=1".into(), "agent.run=x".into(), format!("agent.pid={dead}")]);
+        let foreign = docker(&["agent=1".into(), "agent.pid=1.1@elsewhere/1".into()]);
+        let stranger = docker(&[]);
+        let ours = trial::container(&engine.clone().for_run("sweep-a")).await;
+        let other_run = trial::container(&engine.clone().for_run("sweep-b")).await;
+
+        engine.clone().for_run("sweep-a").sweep(true).await.unwrap();
+        let running = engine
+            .docker
+            .list_containers(None::<bollard::query_parameters::ListContainersOptions>)
+            .await
+            .unwrap();
+        let running: Vec<String> =
+            running.into_iter().filter_map(|container| container.id).collect();
+        let expected = [(&left, false), (&foreign, true), (&stranger, true)];
+        for (id, alive) in expected {
+            assert_eq!(running.contains(id), alive, "{id}");
+        }
+        assert!(!running.iter().any(|id| id == ours.id()));
+        assert!(running.iter().any(|id| id == other_run.id()));
+        other_run.remove().await;
+        for id in [foreign, stranger] {
+            std::process::Command::new("docker").args(["rm", "-f", &id]).output().unwrap();
+        }
     }
 }

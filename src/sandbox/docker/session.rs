@@ -14,7 +14,7 @@ use crate::sandbox::capture::end_of;
 use crate::sandbox::docker::engine::is_transient;
 use crate::sandbox::docker::tree_image::TREE_LABEL;
 use crate::sandbox::docker::{Container, ContainerSpec, Engine, ExecSpec};
-use crate::sandbox::script::{STRIP_HISTORY, TESTBED};
+use crate::sandbox::script::{STRIP_HISTORY, TESTBED, check_script};
 use crate::sandbox::{
     Environment, EnvironmentSpec, ExecOutput, ExecRequest, ExecStatus, Limits, PullPolicy, Sandbox,
     SandboxConfig, SandboxError, Session, Upload,
@@ -227,6 +227,7 @@ impl Session for DockerSession {
 
     async fn exec(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError> {
         self.check()?;
+        check_script(&request.script)?;
         let mut spec = ExecSpec::script(&request.script).activated().timeout(request.timeout);
         spec.output_bytes = self.output_bytes;
         if self.offline {
@@ -257,5 +258,205 @@ impl Drop for DockerSession {
             let container = self.container.clone();
             runtime.spawn(async move { container.remove().await });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::docker::trial;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    async fn sandbox(engine: &Engine, run: &str) -> DockerSandbox {
+        let config = SandboxConfig { pull: PullPolicy::Never, ..SandboxConfig::default() };
+        DockerSandbox::new(engine.clone().for_run(run), config, Events::discard()).await.unwrap()
+    }
+
+    async fn said(session: &dyn Session, script: &str) -> String {
+        let request = ExecRequest { script: script.to_owned(), timeout: 60 * SECOND };
+        session.exec(&request).await.unwrap().text().into_owned()
+    }
+
+    /// An image whose repository holds a later commit, reachable in every way that was seen.
+    async fn leaky_image(engine: &Engine, reference: &str) {
+        let container = trial::container(engine).await;
+        let script =
+            "set -e; git init -q -b main .; git config user.name a; git config user.email a@b
+            echo 1 > f; git add f; git commit -qm base
+            echo fix > f; git commit -qam FUTURE; git tag v2; git branch later
+            git update-ref refs/remotes/origin/main HEAD; git remote add origin https://x.invalid/y
+            git update-ref refs/stash HEAD; git rev-parse HEAD > .git/FETCH_HEAD
+            git reset -q --hard HEAD~1; git commit -q --allow-empty -m SWE-bench";
+        let output = container.exec(&ExecSpec::script(script)).await.unwrap();
+        assert!(output.success(), "{}", output.text());
+        engine.commit(&container, reference, &[]).await.unwrap();
+        container.remove().await;
+    }
+
+    #[tokio::test]
+    async fn later_history_cannot_be_reached_from_a_session() {
+        let Some(engine) = trial::engine().await else { return };
+        let image = format!("agent-trial:leaky-{}", std::process::id());
+        leaky_image(&engine, &image).await;
+        let info = engine.image(&image).await.unwrap().unwrap();
+        assert_eq!(info.labels.get("agent").map(String::as_str), Some(""), "images are unmarked");
+        let sandbox = sandbox(&engine, "leak").await;
+        let spec = EnvironmentSpec { image: Some(image.clone()), ..trial::spec("leak", None) };
+        let environment = sandbox.prepare(&spec).await.unwrap();
+        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
+        let found = said(&*session, "git log --all --reflog --format=%s; git remote; git tag; git branch -a; cat .git/FETCH_HEAD; git stash list").await;
+        assert_eq!(
+            found,
+            "SWE-bench\nbase\n* main\ncat: .git/FETCH_HEAD: No such file or directory\n"
+        );
+        assert_eq!(said(&*session, "git status --porcelain; cat f; pwd").await, "1\n/testbed\n");
+        session.close().await;
+        engine.remove_image(&image).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_tree_becomes_an_image_once_with_one_commit() {
+        let Some(engine) = trial::engine().await else { return };
+        let sandbox = sandbox(&engine, "tree").await;
+        let marker = format!("tree {}", std::process::id());
+        let install = "python -c 'import sys; print(sys.prefix)' > kept.log";
+        let spec = trial::spec(&marker, Some(install));
+        let (one, two) = tokio::join!(sandbox.prepare(&spec), sandbox.prepare(&spec));
+        let environment = one.unwrap();
+        assert_eq!(environment, two.unwrap());
+        let image = environment.image.clone().unwrap();
+        let made = engine.image(&image).await.unwrap().unwrap();
+
+        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
+        let git = "git rev-list --all --count; git log -1 --format='%an %at %P'; git status --porcelain; git remote; git tag; ls .git/logs 2>&1 | wc -l; git fsck --unreachable --no-reflogs 2>/dev/null";
+        let git = said(&*session, git).await;
+        assert_eq!(git, "1\nagent 946684800 \n1\n");
+        let installed = said(&*session, "cat kept.log; which python; cat docs/odd*; ls /tmp").await;
+        let env = "/opt/miniconda3/envs/testbed";
+        assert_eq!(installed, format!("{env}\n{env}/bin/python\n{marker}agent\n"));
+        session.close().await;
+
+        let again = self::sandbox(&engine, "tree").await.prepare(&spec).await.unwrap();
+        assert_eq!(again, environment, "a later process finds the image");
+        assert_eq!(engine.image(&image).await.unwrap().unwrap(), made);
+        engine.remove_image(&image).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_public_image_gets_what_it_lacks_of_the_contract() {
+        let Some(engine) = trial::engine().await else { return };
+        let public = format!("agent-trial:public-{}", std::process::id());
+        let container = trial::container(&engine).await;
+        let strip = "rm -rf /opt/miniconda3 /testbed /etc/gitconfig";
+        container.exec(&ExecSpec::script(strip).in_directory("/")).await.unwrap();
+        engine.commit(&container, &public, &["ENTRYPOINT [\"false\"]".to_owned()]).await.unwrap();
+        container.remove().await;
+        let config = SandboxConfig {
+            base_image: "agent-trial:no-base".to_owned(),
+            public_base: public.clone(),
+            pull: PullPolicy::Never,
+            ..SandboxConfig::default()
+        };
+        let sandbox = DockerSandbox::new(engine.clone(), config, Events::discard()).await.unwrap();
+        let environment = sandbox.prepare(&trial::spec("public", None)).await.unwrap();
+        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
+        // As SWE-bench's eval scripts do it, under `set -u`, on top of the session's own.
+        let script = "set -eu; source /opt/miniconda3/bin/activate; conda activate testbed
+            which python; echo $CONDA_DEFAULT_ENV $VIRTUAL_ENV; conda activate no-such 2>&1 || echo no
+            tr : '\\n' <<< $PATH | grep -c testbed";
+        let env = "/opt/miniconda3/envs/testbed";
+        let expected = format!(
+            "{env}/bin/python\ntestbed {env}\n\
+             EnvironmentNameNotFound: Could not find conda environment: no-such\nno\n1\n"
+        );
+        assert_eq!(said(&*session, script).await, expected);
+        session.close().await;
+        engine.remove_image(&environment.image.unwrap()).await.unwrap();
+        engine.remove_image(&public).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_failing_install_command_says_so_and_leaves_nothing() {
+        let Some(engine) = trial::engine().await else { return };
+        let sandbox = sandbox(&engine, "install").await;
+        let spec = trial::spec("broken", Some("echo the cause; exit 3"));
+        let error = sandbox.prepare(&spec).await.unwrap_err().to_string();
+        assert!(error.contains("install: exit status 3") && error.contains("the cause"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn sessions_are_fresh_and_end_with_their_limits() {
+        let Some(engine) = trial::engine().await else { return };
+        let sandbox = sandbox(&engine, "fresh").await;
+        let environment = sandbox.prepare(&trial::spec("fresh", None)).await.unwrap();
+        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
+        let files: Vec<Upload> = (0..300)
+            .map(|i| Upload {
+                path: format!("deep/{i}/it's \"odd\" \u{e9} $x\n{}.sh", "n".repeat(120)),
+                content: format!("echo {i}").into_bytes(),
+                executable: i == 7,
+            })
+            .collect();
+        session.upload(&files).await.unwrap();
+        let listed = "cd /tmp/agent/deep; find . -type f | wc -l; ls | wc -l; ./7/*.sh; ls -l 8 | grep -c x-";
+        // One line of a name with a line break, so `find` counts 600.
+        assert_eq!(said(&*session, listed).await, "600\n300\n7\n0\n");
+        let outside = Upload { path: "../x".to_owned(), content: vec![], executable: false };
+        assert!(session.upload(&[outside]).await.is_err());
+
+        said(&*session, "rm -rf /testbed /tmp/agent").await;
+        let request = ExecRequest { script: "echo on".to_owned(), timeout: 9 * SECOND };
+        assert_eq!(session.exec(&request).await.unwrap().status, ExecStatus::Exited(1));
+        session.upload(&files[..1]).await.unwrap();
+        session.close().await;
+
+        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
+        assert_eq!(said(&*session, "git status --porcelain; ls /tmp/agent").await, "");
+        let request = ExecRequest { script: "sleep 30".to_owned(), timeout: SECOND };
+        assert_eq!(session.exec(&request).await.unwrap().status, ExecStatus::TimedOut);
+        assert!(matches!(session.exec(&request).await, Err(SandboxError::Ended { .. })));
+        assert!(matches!(session.upload(&[]).await, Err(SandboxError::Ended { .. })));
+        session.close().await;
+        engine.remove_image(&environment.image.unwrap()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_image_that_cannot_be_had_is_named_with_the_way_out() {
+        let Some(engine) = trial::engine().await else { return };
+        let sandbox = sandbox(&engine, "missing").await;
+        let image = Some("agent-trial:never-made".to_owned());
+        let spec = EnvironmentSpec { image, ..trial::spec("missing", None) };
+        let error = sandbox.prepare(&spec).await.unwrap_err();
+        assert!(matches!(error, SandboxError::ImageMissing { .. }), "{error}");
+        let spec =
+            EnvironmentSpec { image: Some(trial::BASE.to_owned()), ..trial::spec("bare", None) };
+        let environment = sandbox.prepare(&spec).await.unwrap();
+        let error = sandbox.start(&environment, &trial::limits()).await.err().unwrap().to_string();
+        assert!(error.contains("/testbed is no repository with a commit"), "{error}");
+        let absent = ContainerSpec::new("agent-trial:no", trial::instance(), trial::limits());
+        let created = engine.create(&absent).await;
+        assert!(matches!(created.err(), Some(SandboxError::ImageMissing { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_session_ends_its_container() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let session = DockerSession {
+            container: container.clone(),
+            output_bytes: 1,
+            offline: true,
+            spent: AtomicBool::new(false),
+            closed: false,
+        };
+        drop(session);
+        for _ in 0..100 {
+            if !container.is_running().await.unwrap() {
+                return;
+            }
+            tokio::time::sleep(SECOND / 10).await;
+        }
+        panic!("it still runs");
     }
 }

@@ -18,7 +18,7 @@ use crate::artifact::InstanceId;
 use crate::sandbox::capture::Capture;
 use crate::sandbox::local::processes::{MARK, kill_group, kill_marked, running};
 use crate::sandbox::local::template;
-use crate::sandbox::script::{RUNNER, script_environment};
+use crate::sandbox::script::{RUNNER, check_script, script_environment};
 use crate::sandbox::{ExecOutput, ExecRequest, ExecStatus, Limits, SandboxError, Session, Upload};
 
 /// How long output is still read after the main process has ended: a daemon that it started may
@@ -113,6 +113,7 @@ pub(super) struct LocalSession {
     begin: Instant,
     spent: AtomicBool,
     kept: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl LocalSession {
@@ -126,6 +127,7 @@ impl LocalSession {
             begin: Instant::now(),
             spent: AtomicBool::new(false),
             kept: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -158,6 +160,7 @@ impl LocalSession {
         timeout: Duration,
     ) -> Result<ExecOutput, SandboxError> {
         self.check()?;
+        check_script(script)?;
         let left = self.limits.lifetime.saturating_sub(self.begin.elapsed());
         let begin = Instant::now();
         let mut child = self.spawn(script, env, timeout.min(left))?;
@@ -265,6 +268,17 @@ impl LocalSession {
         let _ = tokio::task::spawn_blocking(move || kill_marked(&dir)).await;
     }
 
+    /// Ends what still runs and removes the directory; blocks.
+    fn clean_up(&self) -> impl FnOnce() + Send + 'static {
+        let (dir, kept) = (self.place.dir().to_path_buf(), self.kept.load(Ordering::Acquire));
+        move || {
+            kill_marked(&dir);
+            if !kept {
+                template::remove(&dir);
+            }
+        }
+    }
+
     fn place_of(&self, path: &str) -> io::Result<PathBuf> {
         let invalid = |why: &str| {
             io::Error::new(
@@ -359,15 +373,20 @@ impl Session for LocalSession {
     }
 
     async fn close(self: Box<Self>) {
-        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+        self.closed.store(true, Ordering::Release);
+        // It fails only if the runtime is being shut down; the sandbox's end removes the rest.
+        let _ = tokio::task::spawn_blocking(self.clean_up()).await;
     }
 }
 
 impl Drop for LocalSession {
     fn drop(&mut self) {
-        kill_marked(self.place.dir());
-        if !self.kept.load(Ordering::Acquire) {
-            template::remove(self.place.dir());
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(self.clean_up())),
+            Err(_) => self.clean_up()(),
         }
     }
 }

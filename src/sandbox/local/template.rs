@@ -14,7 +14,7 @@ use crate::sandbox::capture::end_of;
 use crate::sandbox::host::HostNetwork;
 use crate::sandbox::local::session::{LocalSession, Place};
 use crate::sandbox::script::{AMEND_COMMIT, ONE_COMMIT};
-use crate::sandbox::{EnvironmentSpec, ExecStatus, Limits, SandboxError};
+use crate::sandbox::{EnvironmentSpec, ExecStatus, Limits, SandboxError, Session};
 
 /// Lays out, commits and installs into the empty directory of `place`.
 pub(super) async fn lay_out(
@@ -57,6 +57,7 @@ pub(super) async fn lay_out(
         step("commit what the install command changed", AMEND_COMMIT, &[], short).await?;
     }
     session.keep();
+    Box::new(session).close().await;
     Ok(())
 }
 
