@@ -1,6 +1,6 @@
 //! Many instances side by side: admission, cancellation, resume, and the predictions at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::artifact::{Cause, Instance, InstanceId, InstanceOutcome, Prediction, Stage};
 use crate::event::EventKind;
-use crate::pipeline::{self, Inputs, Plan, Source};
+use crate::pipeline::{self, Ended, Inputs, Plan, Source};
 use crate::store::{RunDir, StoreError};
 use crate::tools::Tools;
 
@@ -32,7 +32,8 @@ pub struct Batch {
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Each instance's outcome.
+    /// Each instance's outcome; instances of which only a part of the stages was wanted, and done,
+    /// have none.
     pub outcomes: BTreeMap<InstanceId, InstanceOutcome>,
 }
 
@@ -99,17 +100,21 @@ pub async fn run(tools: &Tools, batch: &Batch) -> Result<Summary, StoreError> {
             (Arc::clone(&batch.plan), batch.source.clone(), batch.run.clone());
         let (admission, name) = (Arc::clone(&admission), batch.name.clone());
         tasks.spawn(async move {
-            let outcome = one(&tools, &plan, &source, &run, &admission, &instance, &name).await;
-            (instance.id, outcome)
+            let ended = one(&tools, &plan, &source, &run, &admission, &instance, &name).await;
+            (instance.id, ended)
         });
     }
+    let mut through = BTreeSet::new();
     while let Some(ended) = tasks.join_next().await {
         // A panic is a bug of ours; the other instances go on, and the missing outcome shows.
-        if let Ok((id, outcome)) = ended {
-            summary.outcomes.insert(id, outcome);
+        if let Ok((id, ended)) = ended {
+            through.insert(id.clone());
+            if let Ended::Outcome(outcome) = ended {
+                summary.outcomes.insert(id, outcome);
+            }
         }
     }
-    for instance in &batch.instances {
+    for instance in batch.instances.iter().filter(|instance| !through.contains(&instance.id)) {
         summary.outcomes.entry(instance.id.clone()).or_insert_with(|| InstanceOutcome::Failed {
             stage: Stage::Localize,
             cause: Cause::Infra,
@@ -117,7 +122,10 @@ pub async fn run(tools: &Tools, batch: &Batch) -> Result<Summary, StoreError> {
             hint: String::new(),
         });
     }
-    batch.run.save_predictions(&predictions(batch)?)?;
+    // A part of the stages changes no prediction: what was chosen before may be stale.
+    if batch.plan.stages.last == Stage::Rerank {
+        batch.run.save_predictions(&predictions(batch)?)?;
+    }
     tools.events.emit(EventKind::RunFinished {
         solved: summary.solved(),
         no_candidate: summary.no_candidate(),
@@ -135,20 +143,22 @@ async fn one(
     admission: &Semaphore,
     instance: &Instance,
     name: &str,
-) -> InstanceOutcome {
+) -> Ended {
     let permit = tokio::select! {
         biased;
-        () = tools.cancel.cancelled() => return InstanceOutcome::Cancelled,
+        () = tools.cancel.cancelled() => return Ended::Outcome(InstanceOutcome::Cancelled),
         permit = admission.acquire() => permit,
     };
-    let Ok(_permit) = permit else { return InstanceOutcome::Cancelled };
+    let Ok(_permit) = permit else { return Ended::Outcome(InstanceOutcome::Cancelled) };
     let work = async {
         let dir = run.instance(instance)?;
-        let outcome = pipeline::solve(tools, plan, source, instance, &dir).await;
-        if let Some(prediction) = pipeline::prediction(&dir, instance, name)? {
+        let ended = pipeline::solve(tools, plan, source, instance, &dir).await;
+        if matches!(ended, Ended::Outcome(_))
+            && let Some(prediction) = pipeline::prediction(&dir, instance, name)?
+        {
             run.append_prediction(&prediction)?;
         }
-        Ok::<_, StoreError>(outcome)
+        Ok::<_, StoreError>(ended)
     };
     work.await.unwrap_or_else(|error| {
         let outcome = InstanceOutcome::Failed {
@@ -158,7 +168,7 @@ async fn one(
             hint: String::new(),
         };
         tools.events.emit(EventKind::InstanceFinished { outcome: outcome.clone(), seconds: 0.0 });
-        outcome
+        Ended::Outcome(outcome)
     })
 }
 

@@ -268,9 +268,12 @@ pub(crate) struct EvaluateArgs {
     /// Predictions (.jsonl or .json), or `gold` for the reference patches
     #[arg(short, long, value_name = "FILE")]
     pub(crate) predictions: PathBuf,
-    /// Directory of the report [default: beside the predictions]
+    /// Directory of the report [default: graded, beside the predictions]
     #[arg(short = 'o', long = "output", value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// Run all tests again instead of taking verdicts about equal patches and rows
+    #[arg(long)]
+    pub(crate) fresh: bool,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
     #[command(flatten)]

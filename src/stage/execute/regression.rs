@@ -7,14 +7,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{
-    Candidate, Execution, Executions, LogFormat, Outcome, Subject, TestCommand, TestKind,
+    Candidate, Execution, Executions, Outcome, Subject, TestCommand, TestKind,
 };
 use crate::event::EventKind;
 use crate::harness::{self, SuiteRun};
 use crate::sandbox::ExecStatus;
 use crate::stage::StageError;
 use crate::stage::execute::{ExecuteConfig, Inputs, Record};
-use crate::testlog::Status;
+use crate::testlog::{Status, directive};
 use crate::tools::Tools;
 
 /// Which of the repository's tests run on candidates.
@@ -63,7 +63,7 @@ pub(crate) async fn on_base(
         return Ok(RegressionSet::default());
     }
     let directives: Vec<String> =
-        files.iter().map(|file| directive(command.log_format, file)).collect();
+        files.iter().map(|file| directive::of_path(command.log_format, file)).collect();
     let known: BTreeMap<&str, Outcome> = rows
         .iter()
         .filter(|row| row.subject == Subject::Base && row.kind == TestKind::Regression)
@@ -242,27 +242,9 @@ fn module_name(path: &str) -> Option<String> {
     Some(path.strip_suffix("/__init__").unwrap_or(path).replace('/', "."))
 }
 
-/// A test file as the runner of `format` wants it named.
-fn directive(format: LogFormat, path: &str) -> String {
-    let dotted = |path: &str| path.strip_suffix(".py").unwrap_or(path).replace('/', ".");
-    match format {
-        LogFormat::Django => dotted(path.strip_prefix("tests/").unwrap_or(path)),
-        LogFormat::Unittest => dotted(path),
-        _ => path.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn directives_follow_the_runner() {
-        let path = "tests/auth_tests/test_forms.py";
-        assert_eq!(directive(LogFormat::Django, path), "auth_tests.test_forms");
-        assert_eq!(directive(LogFormat::Unittest, path), "tests.auth_tests.test_forms");
-        assert_eq!(directive(LogFormat::Pytest, path), path);
-    }
 
     #[test]
     fn imports_of_the_module_count_more_than_of_its_package() {

@@ -1,0 +1,148 @@
+//! `agent evaluate`: grades predictions with a benchmark's own tests.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::artifact::Instance;
+use crate::cli::args::{EvaluateArgs, OutputArgs};
+use crate::cli::error::{CliError, Kind};
+use crate::cli::session::{self, Reporting, Show};
+use crate::cli::settings::Settings;
+use crate::cli::{print, print_json, say, select};
+use crate::dataset::Dataset;
+use crate::evaluate::{
+    self, EvaluateConfig, EvaluateError, Evaluation, Predictions, RunReport, SpecError,
+};
+use crate::pipeline::BaseTree;
+use crate::repo::{self, Checkout};
+use crate::sandbox::EnvironmentSpec;
+
+/// Seconds for each step before the tests, such as applying a patch.
+const STEP_SECONDS: u64 = 120;
+
+pub(crate) async fn evaluate(args: EvaluateArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
+    let settings = Settings::resolve(&args.settings, None)?;
+    let dataset = select::open_dataset(&args.dataset, &settings.config)?;
+    let predictions = predictions(&args, &dataset)?;
+    let repos = select::repos_dir(&settings.config, &args.dataset)?;
+    let out = args.output.clone().unwrap_or_else(|| beside(&args.predictions));
+
+    let show = Show { stages: false, json_events: false };
+    let reporting = Reporting::start(output, show, None)?;
+    for notice in predictions.notices() {
+        reporting.events.notice(notice.clone());
+    }
+    let cancel = CancellationToken::new();
+    session::watch_signals(cancel.clone());
+    let events = reporting.events.clone();
+    let work = async {
+        let (sandbox, _) = session::sandbox(&settings.config, &events).await?;
+        let config = EvaluateConfig {
+            timeout: Duration::from_secs(settings.config.evaluate.timeout),
+            step_timeout: Duration::from_secs(STEP_SECONDS),
+            limits: settings.config.sandbox.limits(),
+            jobs: session::or_cores(settings.config.run.sessions).get(),
+            reuse: !args.fresh,
+        };
+        let evaluation = Evaluation {
+            sandbox: &*sandbox,
+            dataset: &dataset,
+            config: &config,
+            out: &out,
+            events: &events,
+            cancel: &cancel,
+        };
+        let report = evaluate::evaluate(&evaluation, &predictions, |instance| {
+            environment(instance, &repos)
+        })
+        .await;
+        sandbox.sweep().await;
+        report.map_err(|error| {
+            let kind = match error {
+                EvaluateError::NoPredictions => Kind::Nothing,
+                EvaluateError::NoGold { .. } => Kind::Usage,
+                EvaluateError::Write { .. } => Kind::Environment,
+            };
+            CliError::from_error(kind, error)
+        })
+    };
+    let report = work.await;
+    drop(events);
+    reporting.finish().await;
+    show_report(&report?, &out, output)
+}
+
+fn predictions(args: &EvaluateArgs, dataset: &Dataset) -> Result<Predictions, CliError> {
+    let mut predictions = if args.predictions == Path::new("gold") {
+        Predictions::gold(dataset)
+    } else {
+        Predictions::load(&args.predictions, dataset)
+            .map_err(|error| CliError::from_error(Kind::Usage, error))?
+    };
+    let selector = select::Selector::new(&args.select)?;
+    predictions.retain(|id| selector.matches(id));
+    Ok(predictions)
+}
+
+/// `graded` in the folder of the predictions.
+fn beside(predictions: &Path) -> PathBuf {
+    match predictions.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => parent.join("graded"),
+        None => PathBuf::from("graded"),
+    }
+}
+
+/// What an instance runs in: its image, or its tree where it has none.
+fn environment(instance: &Instance, repos: &Path) -> Result<EnvironmentSpec, SpecError> {
+    let path = repo::find(repos, &instance.repo);
+    let tree = match (path, &instance.image) {
+        (Some(path), _) => Some(Checkout::open(&path, &instance.base_commit)),
+        (None, Some(_)) => None,
+        (None, None) => return Err(format!("{} is not in {}", instance.repo, repos.display()).into()),
+    };
+    let tree = match tree {
+        Some(Ok(checkout)) => BaseTree::new(Arc::new(checkout)),
+        Some(Err(error)) if instance.image.is_none() => return Err(error.into()),
+        _ => BaseTree::absent(),
+    };
+    Ok(EnvironmentSpec {
+        instance: instance.id.clone(),
+        image: instance.image.clone(),
+        tree: Arc::new(tree),
+        install: instance.install.clone(),
+    })
+}
+
+fn show_report(report: &RunReport, out: &Path, output: &OutputArgs) -> Result<ExitCode, CliError> {
+    if output.json {
+        print_json(report)?;
+    } else {
+        let mut text = format!(
+            "resolved {} of {} submitted ({} in the dataset)\n",
+            report.resolved_instances, report.submitted_instances, report.total_instances
+        );
+        for id in &report.unresolved_ids {
+            let _ = writeln!(text, "  unresolved  {id}");
+        }
+        for id in &report.empty_patch_ids {
+            let _ = writeln!(text, "  no patch    {id}");
+        }
+        for (id, error) in &report.errors {
+            let _ = writeln!(text, "  error       {id}: {}", error.message);
+        }
+        print(&text)?;
+        say(&format!("report: {}", out.join("report.json").display()));
+    }
+    Ok(if !report.cancelled_ids.is_empty() {
+        Kind::Interrupted.code()
+    } else if report.error_instances > 0 {
+        Kind::Incomplete.code()
+    } else {
+        ExitCode::SUCCESS
+    })
+}

@@ -1,0 +1,242 @@
+//! One instance's stages: taken from the directory if finished, else run and saved.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::OnceCell;
+
+use crate::artifact::{
+    Candidate, Execution, Instance, Localization, Ranking, ReproductionTest, Stage,
+};
+use crate::event::EventKind;
+use crate::pipeline::{BaseTree, Inputs, PipelineError, Plan, describe};
+use crate::repo::Checkout;
+use crate::sandbox::{Environment, EnvironmentSpec};
+use crate::stage::{StageError, execute, localize, repair, reproduce, rerank};
+use crate::store::{InstanceDir, StoreError};
+use crate::tools::Tools;
+
+/// An instance being worked on.
+pub(super) struct Work<'a> {
+    tools: &'a Tools,
+    plan: &'a Plan,
+    instance: &'a Instance,
+    dir: &'a InstanceDir,
+    inputs: Inputs,
+    checkout: Arc<Checkout>,
+    environment: OnceCell<Environment>,
+}
+
+/// A running stage: emits its end and records it.
+struct Running<'a> {
+    work: &'a Work<'a>,
+    stage: Stage,
+    start: Instant,
+}
+
+impl Running<'_> {
+    fn finish(self, summary: String) -> Result<(), StoreError> {
+        let seconds = self.start.elapsed().as_secs_f64();
+        self.work.dir.finish(self.stage, self.work.inputs.of(self.stage), seconds, &summary)?;
+        let stage = self.stage;
+        self.work.tools.events.emit(EventKind::StageFinished {
+            stage,
+            seconds,
+            summary,
+            reused: false,
+        });
+        Ok(())
+    }
+}
+
+impl<'a> Work<'a> {
+    /// Nothing is prepared or read yet.
+    pub(super) fn new(
+        tools: &'a Tools,
+        plan: &'a Plan,
+        instance: &'a Instance,
+        dir: &'a InstanceDir,
+        inputs: Inputs,
+        checkout: Arc<Checkout>,
+    ) -> Self {
+        Self { tools, plan, instance, dir, inputs, checkout, environment: OnceCell::new() }
+    }
+
+    /// Takes a finished stage's artifact; nothing when the stage is to run.
+    fn saved<T>(
+        &self,
+        stage: Stage,
+        load: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<Option<T>, PipelineError> {
+        if !self.dir.is_finished(stage, self.inputs.of(stage)) {
+            // A stage command works on what lies there, whichever settings made it.
+            let given = stage < self.plan.stages.first;
+            let record = self.dir.stage(stage);
+            return match record {
+                Some(record) if given && record.finished => Ok(Some(load()?)),
+                _ if given => Err(PipelineError::Missing(stage)),
+                _ => Ok(None),
+            };
+        }
+        let artifact = load()?;
+        if stage >= self.plan.stages.first
+            && let Some(record) = self.dir.stage(stage)
+        {
+            self.tools.events.emit(EventKind::StageFinished {
+                stage,
+                seconds: record.seconds,
+                summary: record.summary,
+                reused: true,
+            });
+        }
+        Ok(Some(artifact))
+    }
+
+    fn begin(&'a self, stage: Stage) -> Result<Running<'a>, PipelineError> {
+        if self.tools.cancel.is_cancelled() {
+            return Err(StageError::Cancelled.into());
+        }
+        self.dir.begin(stage, self.inputs.of(stage))?;
+        self.tools.events.emit(EventKind::StageStarted { stage });
+        Ok(Running { work: self, stage, start: Instant::now() })
+    }
+
+    pub(super) async fn localize(&self) -> Result<Localization, PipelineError> {
+        let load = || self.dir.localization();
+        if let Some(Some(saved)) = self.saved(Stage::Localize, load)? {
+            return Ok(saved);
+        }
+        let running = self.begin(Stage::Localize)?;
+        let plan = self.plan;
+        let localization = localize::localize(
+            self.tools,
+            &plan.localize,
+            &plan.prompts,
+            self.instance,
+            &self.checkout,
+        )
+        .await?;
+        self.dir.save_localization(&localization)?;
+        running.finish(describe::localization(&localization))?;
+        Ok(localization)
+    }
+
+    pub(super) async fn repair(&self, at: &Localization) -> Result<Vec<Candidate>, PipelineError> {
+        if let Some(saved) = self.saved(Stage::Repair, || self.dir.candidates())? {
+            return Ok(saved);
+        }
+        let running = self.begin(Stage::Repair)?;
+        let plan = self.plan;
+        let inputs = repair::Inputs { instance: self.instance, at, checkout: &self.checkout };
+        let candidates = repair::repair(
+            self.tools,
+            &plan.repair,
+            &plan.prompts,
+            &plan.tokens,
+            plan.seed,
+            &inputs,
+        )
+        .await?;
+        self.dir.save_candidates(&candidates)?;
+        running.finish(describe::candidates(&candidates))?;
+        Ok(candidates)
+    }
+
+    pub(super) async fn reproduce(&self, at: &Localization) -> Result<Vec<ReproductionTest>, PipelineError> {
+        if let Some(saved) = self.saved(Stage::Reproduce, || self.dir.tests())? {
+            return Ok(saved);
+        }
+        let running = self.begin(Stage::Reproduce)?;
+        let done = self.dir.tests()?;
+        let plan = self.plan;
+        let environment = self.environment().await?;
+        let inputs = reproduce::Inputs {
+            instance: self.instance,
+            at,
+            checkout: &self.checkout,
+            environment,
+            limits: &plan.limits,
+            done: &done,
+        };
+        let record = |test: &ReproductionTest| self.dir.append_test(test).map_err(io::Error::other);
+        let tests = reproduce::reproduce(
+            self.tools,
+            &plan.reproduce,
+            &plan.prompts,
+            &plan.tokens,
+            plan.seed,
+            &inputs,
+            &record,
+        )
+        .await?;
+        self.dir.save_tests(&tests)?;
+        running.finish(describe::tests(&tests, plan.reproduce.keep))?;
+        Ok(tests)
+    }
+
+    pub(super) async fn execute(
+        &self,
+        at: &Localization,
+        candidates: &[Candidate],
+        tests: &[ReproductionTest],
+    ) -> Result<Vec<Execution>, PipelineError> {
+        if let Some(saved) = self.saved(Stage::Execute, || self.dir.executions())? {
+            return Ok(saved);
+        }
+        let running = self.begin(Stage::Execute)?;
+        let done = self.dir.executions()?;
+        let judges = reproduce::judges(tests, self.plan.reproduce.keep);
+        let environment = self.environment().await?;
+        let inputs = execute::Inputs {
+            instance: self.instance,
+            at,
+            checkout: &self.checkout,
+            candidates,
+            tests: &judges,
+            environment,
+            limits: &self.plan.limits,
+            done: &done,
+        };
+        let record =
+            |rows: &[Execution]| self.dir.append_executions(rows).map_err(io::Error::other);
+        let rows = execute::execute(self.tools, &self.plan.execute, &inputs, &record).await?;
+        self.dir.save_executions(&rows)?;
+        running.finish(execute::summary(&rows))?;
+        Ok(rows)
+    }
+
+    pub(super) fn rerank(
+        &self,
+        candidates: &[Candidate],
+        executions: &[Execution],
+    ) -> Result<Ranking, PipelineError> {
+        if let Some(Some(saved)) = self.saved(Stage::Rerank, || self.dir.ranking())? {
+            return Ok(saved);
+        }
+        let running = self.begin(Stage::Rerank)?;
+        let ranking = rerank::rerank(&self.plan.rerank, candidates, executions);
+        self.dir.save_ranking(&ranking)?;
+        running.finish(describe::ranking(&ranking, executions))?;
+        Ok(ranking)
+    }
+
+    /// Prepared at first need: an instance whose stages are all saved needs no image.
+    async fn environment(&self) -> Result<&Environment, PipelineError> {
+        let prepare = || async {
+            let spec = EnvironmentSpec {
+                instance: self.instance.id.clone(),
+                image: self.instance.image.clone(),
+                tree: Arc::new(BaseTree::new(Arc::clone(&self.checkout))),
+                install: self.instance.install.clone(),
+            };
+            tokio::select! {
+                environment = self.tools.sandbox.prepare(&spec) => {
+                    environment.map_err(|error| PipelineError::Stage(error.into()))
+                }
+                () = self.tools.cancel.cancelled() => Err(StageError::Cancelled.into()),
+            }
+        };
+        self.environment.get_or_try_init(prepare).await
+    }
+}
