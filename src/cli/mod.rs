@@ -72,7 +72,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Explain(args) => commands::explain::explain(&args, output),
         Command::Status(args) => commands::status::status(&args, output),
         Command::Images(ImagesCommand::Build(args)) => commands::images::build(args, output).await,
-        Command::Images(ImagesCommand::Check(args)) => commands::inventory::check(args, output).await,
+        Command::Images(ImagesCommand::Check(args)) => {
+            commands::inventory::check(args, output).await
+        }
         Command::Images(ImagesCommand::Pull(args)) => commands::inventory::pull(args, output).await,
         Command::Images(ImagesCommand::Prune) => commands::inventory::prune(output).await,
         Command::Dataset(command) => commands::dataset::dataset(command, output),

@@ -57,4 +57,3 @@ fn digest<T: Serialize>(value: &T) -> String {
     let text = serde_json::to_vec(value).expect("settings and instances are plain data");
     Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
-

@@ -181,7 +181,7 @@ async fn go(
 ) -> Result<Ended, PipelineError> {
     let checkout = Arc::new(checkout_or_export(tools, source, instance).await?);
     let inputs = Inputs::new(plan, instance, &tools.model.identity(), tools.sandbox.name());
-    let work = Work { tools, plan, instance, dir, inputs, checkout, environment: OnceCell::new() };
+    let work = Work::new(tools, plan, instance, dir, inputs, checkout);
     let wanted = |stage: Stage| stage <= plan.stages.last;
 
     let localization = work.localize().await?;
@@ -238,4 +238,3 @@ pub fn prediction(
         model_patch: patch,
     }))
 }
-

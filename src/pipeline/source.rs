@@ -99,4 +99,3 @@ pub async fn checkout(
     };
     open(path, instance.base_commit.clone()).await
 }
-

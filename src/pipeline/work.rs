@@ -143,7 +143,10 @@ impl<'a> Work<'a> {
         Ok(candidates)
     }
 
-    pub(super) async fn reproduce(&self, at: &Localization) -> Result<Vec<ReproductionTest>, PipelineError> {
+    pub(super) async fn reproduce(
+        &self,
+        at: &Localization,
+    ) -> Result<Vec<ReproductionTest>, PipelineError> {
         if let Some(saved) = self.saved(Stage::Reproduce, || self.dir.tests())? {
             return Ok(saved);
         }

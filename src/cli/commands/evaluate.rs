@@ -25,7 +25,10 @@ use crate::sandbox::EnvironmentSpec;
 /// Seconds for each step before the tests, such as applying a patch.
 const STEP_SECONDS: u64 = 120;
 
-pub(crate) async fn evaluate(args: EvaluateArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
+pub(crate) async fn evaluate(
+    args: EvaluateArgs,
+    output: &OutputArgs,
+) -> Result<ExitCode, CliError> {
     let settings = Settings::resolve(&args.settings, None)?;
     let dataset = select::open_dataset(&args.dataset, &settings.config)?;
     let predictions = predictions(&args, &dataset)?;
@@ -57,10 +60,9 @@ pub(crate) async fn evaluate(args: EvaluateArgs, output: &OutputArgs) -> Result<
             events: &events,
             cancel: &cancel,
         };
-        let report = evaluate::evaluate(&evaluation, &predictions, |instance| {
-            environment(instance, &repos)
-        })
-        .await;
+        let report =
+            evaluate::evaluate(&evaluation, &predictions, |instance| environment(instance, &repos))
+                .await;
         sandbox.sweep().await;
         report.map_err(|error| {
             let kind = match error {
@@ -103,7 +105,9 @@ fn environment(instance: &Instance, repos: &Path) -> Result<EnvironmentSpec, Spe
     let tree = match (path, &instance.image) {
         (Some(path), _) => Some(Checkout::open(&path, &instance.base_commit)),
         (None, Some(_)) => None,
-        (None, None) => return Err(format!("{} is not in {}", instance.repo, repos.display()).into()),
+        (None, None) => {
+            return Err(format!("{} is not in {}", instance.repo, repos.display()).into());
+        }
     };
     let tree = match tree {
         Some(Ok(checkout)) => BaseTree::new(Arc::new(checkout)),

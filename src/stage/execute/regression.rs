@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::{
-    Candidate, Execution, Executions, Outcome, Subject, TestCommand, TestKind,
-};
+use crate::artifact::{Candidate, Execution, Executions, Outcome, Subject, TestCommand, TestKind};
 use crate::event::EventKind;
 use crate::harness::{self, SuiteRun};
 use crate::sandbox::ExecStatus;
