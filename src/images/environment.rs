@@ -1,6 +1,8 @@
 //! The layers below an instance: a base image, and on it an environment with its requirements,
 //! which instances with equal requirements share.
 
+use tokio::sync::Mutex;
+
 use crate::artifact::InstanceId;
 use crate::event::Events;
 use crate::images::ImageError;
@@ -17,6 +19,10 @@ pub const PIP: &str = "24.0";
 
 /// Python of a public base image, where no version is asked for.
 const PUBLIC_PYTHON: &str = "3.11";
+
+/// Held from looking for an environment to having it, so that two builds that share one do not
+/// both make it.
+static MAKING: Mutex<()> = Mutex::const_new(());
 
 const REQUIREMENTS: &str = include_str!("scripts/requirements.sh");
 
@@ -58,6 +64,7 @@ impl Environment<'_> {
             "script": REQUIREMENTS,
         }));
         let image = format!("agent/env:{}", &inputs[..16]);
+        let _making = MAKING.lock().await;
         let present = workshop.engine.image(&image).await?;
         if present.is_some_and(|info| Kind::Environment.is_made_from(&info, &inputs)) {
             return Ok(Layer { image, inputs });

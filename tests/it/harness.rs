@@ -6,35 +6,35 @@ use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A directory of its own for one test.
-pub struct Place {
+pub(crate) struct Place {
     root: TempDir,
 }
 
 /// What a process left behind.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = tempfile::Builder::new().prefix("agent-it-").tempdir().unwrap();
         std::fs::create_dir(root.path().join("work")).unwrap();
         Self { root }
     }
 
     /// Where commands run.
-    pub fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.root.path().join("work")
     }
 
-    pub fn path(&self, relative: &str) -> PathBuf {
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
         self.dir().join(relative)
     }
 
-    pub fn write(&self, relative: &str, content: &str) -> PathBuf {
+    pub(crate) fn write(&self, relative: &str, content: &str) -> PathBuf {
         let path = self.path(relative);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// The binary with a clean environment.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
         command
             .args(args)
@@ -62,23 +62,23 @@ impl Place {
         command
     }
 
-    pub fn agent(&self, args: &[&str]) -> Ran {
+    pub(crate) fn agent(&self, args: &[&str]) -> Ran {
         ran(self.command(args).output().unwrap())
     }
 
     /// Runs and expects exit code 0.
-    pub fn ok(&self, args: &[&str]) -> Ran {
+    pub(crate) fn ok(&self, args: &[&str]) -> Ran {
         let ran = self.agent(args);
         assert_eq!(ran.code, Some(0), "agent {args:?}\n{}\n{}", ran.stdout, ran.stderr);
         ran
     }
 
-    pub fn spawn(&self, args: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
         self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Standard error with what differs from run to run replaced.
-    pub fn redact(&self, text: &str) -> String {
+    pub(crate) fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.dir().display().to_string(), "[DIR]");
         let text = text.replace(&self.root.path().display().to_string(), "[HOME]");
         let text = regex(r"\s+\d+\.\d+s").replace_all(&text, " [TIME]").into_owned();
@@ -90,7 +90,7 @@ fn regex(pattern: &str) -> regex::Regex {
     regex::Regex::new(pattern).unwrap()
 }
 
-pub fn ran(output: Output) -> Ran {
+pub(crate) fn ran(output: Output) -> Ran {
     Ran {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -99,7 +99,7 @@ pub fn ran(output: Output) -> Ran {
 }
 
 /// Whether tests that need a daemon can run; says so where they cannot.
-pub fn docker() -> bool {
+pub(crate) fn docker() -> bool {
     let answers = Command::new("docker")
         .args(["image", "inspect", "agent-base:bookworm"])
         .output()
@@ -111,7 +111,7 @@ pub fn docker() -> bool {
 }
 
 /// Runs git and returns its standard output.
-pub fn git(dir: &Path, args: &[&str]) -> String {
+pub(crate) fn git(dir: &Path, args: &[&str]) -> String {
     let output = Command::new("git")
         .args(args)
         .current_dir(dir)
@@ -126,16 +126,16 @@ pub fn git(dir: &Path, args: &[&str]) -> String {
 }
 
 /// The bundled instances, in order.
-pub const SAMPLES: [&str; 4] =
+pub(crate) const SAMPLES: [&str; 4] =
     ["sample__cadence-2", "sample__ledgerly-1", "sample__quillet-3", "sample__stowage-4"];
 
 /// A file of a bundled instance.
-pub fn sample(instance: &str, file: &str) -> PathBuf {
+pub(crate) fn sample(instance: &str, file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("evaluation/sample").join(instance).join(file)
 }
 
 /// A git repository with a bundled instance's base tree as its only commit.
-pub fn sample_repository(place: &Place, instance: &str, name: &str) -> PathBuf {
+pub(crate) fn sample_repository(place: &Place, instance: &str, name: &str) -> PathBuf {
     let repo = place.path(name);
     copy_dir(&sample(instance, "repo"), &repo);
     git(&repo, &["init", "-q", "-b", "main"]);
@@ -144,7 +144,7 @@ pub fn sample_repository(place: &Place, instance: &str, name: &str) -> PathBuf {
     repo
 }
 
-pub fn copy_dir(from: &Path, to: &Path) {
+pub(crate) fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -158,20 +158,20 @@ pub fn copy_dir(from: &Path, to: &Path) {
 }
 
 /// Samples of a bundled instance that are right, by its `truth.json`.
-pub fn right_samples(instance: &str) -> Vec<u64> {
+pub(crate) fn right_samples(instance: &str) -> Vec<u64> {
     let text = std::fs::read_to_string(sample(instance, "truth.json")).unwrap();
     let truth: serde_json::Value = serde_json::from_str(&text).unwrap();
     truth["right"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect()
 }
 
 /// A JSON file.
-pub fn json(path: &Path) -> serde_json::Value {
+pub(crate) fn json(path: &Path) -> serde_json::Value {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap()
 }
 
 /// The rows of a JSON-lines file.
-pub fn rows(path: &Path) -> Vec<serde_json::Value> {
+pub(crate) fn rows(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::harness::{Place, docker, json, ran, rows};
-use crate::standin::{Rates, Standin, StandinConfig};
+use crate::standin::{Rates, Standin, StandinConfig, Stats};
 
 /// Kept between runs of the tests: sources and images are fetched and built once.
 fn cache() -> PathBuf {
@@ -16,6 +16,36 @@ fn cache() -> PathBuf {
 fn agent(place: &Place, args: &[&str]) -> crate::harness::Ran {
     let output = place.command(args).env("AGENT_CACHE", cache()).output().unwrap();
     ran(output)
+}
+
+/// Instances of the run for which a right candidate and a valid reproduction test were sampled.
+fn judgeable(place: &Place, stats: &Stats) -> BTreeSet<String> {
+    let mut due = BTreeSet::new();
+    for prediction in rows(&place.path("run/predictions.jsonl")) {
+        let id = prediction["instance_id"].as_str().unwrap().to_owned();
+        let dir = place.path(&format!("run/{id}"));
+        let of = |stage: &str, kinds: &[&str]| -> BTreeSet<u64> {
+            let asked = stats.samples.iter();
+            asked
+                .filter(|s| {
+                    s.instance == id && s.stage == stage && kinds.contains(&s.kind.as_str())
+                })
+                .map(|s| u64::from(s.sample))
+                .collect()
+        };
+        let right = of("repair", &["right", "mutated"]);
+        let good = of("reproduce", &["good"]);
+        let has_right = rows(&dir.join("candidates.jsonl"))
+            .iter()
+            .any(|row| row["status"] == "ok" && right.contains(&row["sample"].as_u64().unwrap()));
+        let has_test = rows(&dir.join("tests.jsonl")).iter().any(|row| {
+            row["base"] == "reproduced" && good.contains(&row["sample"].as_u64().unwrap())
+        });
+        if has_right && has_test {
+            due.insert(id);
+        }
+    }
+    due
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,32 +106,7 @@ async fn the_right_patch_wins_on_every_package_that_has_one() {
     let resolved: BTreeSet<&str> =
         report["resolved_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
 
-    let stats = standin.stats();
-    let mut due = BTreeSet::new();
-    for prediction in rows(&place.path("run/predictions.jsonl")) {
-        let id = prediction["instance_id"].as_str().unwrap().to_owned();
-        let dir = place.path(&format!("run/{id}"));
-        let of = |stage: &str, kinds: &[&str]| -> BTreeSet<u64> {
-            let asked = stats.samples.iter();
-            asked
-                .filter(|s| {
-                    s.instance == id && s.stage == stage && kinds.contains(&s.kind.as_str())
-                })
-                .map(|s| u64::from(s.sample))
-                .collect()
-        };
-        let right = of("repair", &["right", "mutated"]);
-        let good = of("reproduce", &["good"]);
-        let has_right = rows(&dir.join("candidates.jsonl"))
-            .iter()
-            .any(|row| row["status"] == "ok" && right.contains(&row["sample"].as_u64().unwrap()));
-        let has_test = rows(&dir.join("tests.jsonl")).iter().any(|row| {
-            row["base"] == "reproduced" && good.contains(&row["sample"].as_u64().unwrap())
-        });
-        if has_right && has_test {
-            due.insert(id);
-        }
-    }
+    let due = judgeable(&place, &standin.stats());
     assert!(due.len() >= 7, "the stand-in's rates leave too few instances to judge: {due:?}");
     let missed: Vec<&String> = due.iter().filter(|id| !resolved.contains(id.as_str())).collect();
     assert!(missed.is_empty(), "not resolved: {missed:?}\n{report:#}");
@@ -119,4 +124,24 @@ fn the_reference_patches_are_graded_as_resolved_and_empty_ones_are_not() {
     assert_eq!(graded.code, Some(0), "{}", graded.stderr);
     let report = json(&place.path("gold/report.json"));
     assert_eq!(report["resolved_instances"], 8, "{report:#}");
+
+    // A patch that changes nothing that matters: what should fail without the fix must fail.
+    let lines: String = report["resolved_ids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| {
+            let patch = "diff --git a/agent-note.txt b/agent-note.txt\nnew file mode 100644\n\
+                --- /dev/null\n+++ b/agent-note.txt\n@@ -0,0 +1 @@\n+nothing\n";
+            let row = serde_json::json!({
+                "instance_id": id, "model_name_or_path": "nothing", "model_patch": patch,
+            });
+            format!("{row}\n")
+        })
+        .collect();
+    place.write("nothing.jsonl", &lines);
+    let graded = agent(&place, &["evaluate", "packages", "-p", "nothing.jsonl", "-o", "nothing"]);
+    assert_eq!(graded.code, Some(0), "{}", graded.stderr);
+    let report = json(&place.path("nothing/report.json"));
+    assert_eq!(report["unresolved_instances"], 8, "{report:#}");
 }

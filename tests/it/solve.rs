@@ -200,7 +200,8 @@ fn nothing_of_a_later_commit_surfaces(sandbox: &str) {
         ("reproduce", spy.to_owned()),
     ] {
         let row = serde_json::json!({"schema": 1, "type": "reply", "call": call, "sample": 0, "content": content});
-        replies += &format!("{row}\n");
+        replies.push_str(&row.to_string());
+        replies.push('\n');
     }
     place.write("replies.jsonl", &replies);
     let ran = place.agent(&[

@@ -24,7 +24,8 @@ fn dataset(place: &Place) -> PathBuf {
             "test_command": row["test_command"],
             "log_format": row["log_format"],
         });
-        lines += &format!("{row}\n");
+        lines.push_str(&row.to_string());
+        lines.push('\n');
     }
     place.write("rows.jsonl", &lines)
 }

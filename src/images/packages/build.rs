@@ -113,6 +113,17 @@ pub enum PackageError {
     },
 }
 
+impl PackageError {
+    /// The way out, where there is a known one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Image(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
 /// Why nothing at all was built.
 #[derive(Debug, thiserror::Error)]
 pub enum PackagesError {
@@ -351,6 +362,7 @@ fn date(entry: &mut tar::Entry<'_, impl std::io::Read>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::docker::trial;
 
     #[tokio::test]
     async fn an_unknown_package_is_refused_with_the_known_names() {
@@ -360,78 +372,9 @@ mod tests {
             cache: cache.path().to_owned(),
             force: false,
         };
-        let engine = Engine::connect().await.unwrap();
+        let Some(engine) = trial::engine().await else { return };
         let cancel = CancellationToken::new();
         let error = build_all(&request, &engine, &Events::discard(), &cancel).await.unwrap_err();
         assert!(error.to_string().contains("pyflakes__pyflakes-3.0.1"), "{error}");
-    }
-
-    /// The cache that the command line uses.
-    fn cache() -> PathBuf {
-        let set = std::env::var_os("AGENT_CACHE").filter(|value| !value.is_empty());
-        set.map_or_else(
-            || Path::new(&std::env::var_os("HOME").unwrap()).join(".cache/agent"),
-            PathBuf::from,
-        )
-    }
-
-    /// `cargo test --lib images::packages -- --ignored --nocapture`
-    #[tokio::test]
-    #[ignore = "fetches from the package index and takes minutes the first time"]
-    async fn all_packages_become_instances_that_only_their_fix_resolves() {
-        let engine = Engine::connect().await.unwrap();
-        let (events, mut seen) = Events::channel();
-        tokio::spawn(async move { while seen.recv().await.is_some() {} });
-        let request = PackagesRequest { only: Vec::new(), cache: cache(), force: false };
-        let cancel = CancellationToken::new();
-        let reports = build_all(&request, &engine, &events, &cancel).await.unwrap();
-        let mut lines = Vec::new();
-        for report in &reports {
-            lines.push(match &report.result {
-                Ok(built) => format!(
-                    "{:40} {:6.1} s, image {:4} MB (reused {}), F2P {}, P2P {}, flaky {:?}",
-                    report.instance.as_str(),
-                    report.seconds,
-                    built.image.size / 1_000_000,
-                    built.image.reused,
-                    built.fail_to_pass,
-                    built.pass_to_pass,
-                    built.flaky
-                ),
-                Err(error) => format!("{}: {error}", report.instance),
-            });
-        }
-        let summary = lines.join("\n");
-        assert!(reports.iter().all(|report| report.result.is_ok()), "{summary}");
-
-        let dataset = std::fs::read_to_string(Cache::new(&request.cache).dataset()).unwrap();
-        let rows: Vec<Value> =
-            dataset.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(rows.len(), reports.len());
-        for row in &rows {
-            let id: InstanceId = serde_json::from_value(row["instance_id"].clone()).unwrap();
-            let list = |name: &str| -> Vec<String> {
-                serde_json::from_str(row[name].as_str().unwrap()).unwrap()
-            };
-            let trial = Trial {
-                workshop: Workshop { engine: &engine, cancel: &cancel, network: None },
-                instance: &id,
-                image: row["image"].as_str().unwrap(),
-                eval_script: row["eval_script"].as_str().unwrap(),
-                log_format: serde_json::from_value(row["log_format"].clone()).unwrap(),
-            };
-            let fixed = trial.run(row["patch"].as_str()).await.unwrap();
-            let unfixed = trial.run(None).await.unwrap();
-            let passes = |run: &std::collections::BTreeMap<String, bool>, test: &String| {
-                run.get(test).copied().unwrap_or(false)
-            };
-            let (turned, kept) = (list("FAIL_TO_PASS"), list("PASS_TO_PASS"));
-            assert!(turned.iter().chain(&kept).all(|test| passes(&fixed, test)), "{id}: gold");
-            assert!(!turned.iter().any(|test| passes(&unfixed, test)), "{id}: without");
-            assert!(kept.iter().all(|test| passes(&unfixed, test)), "{id}: kept");
-        }
-        // Shown with --nocapture: `print!` is not for this crate, but a test's record is.
-        use std::io::Write as _;
-        writeln!(std::io::stderr(), "{summary}").unwrap();
     }
 }

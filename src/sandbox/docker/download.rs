@@ -52,3 +52,39 @@ impl Container {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use crate::sandbox::docker::trial;
+
+    #[tokio::test]
+    async fn files_come_back_as_they_went_in_and_large_ones_do_not() {
+        let Some(engine) = trial::engine().await else { return };
+        let container = trial::container(&engine).await;
+        let content: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
+        container.upload("/", &[("srv/out/a b.bin", &content, false)]).await.unwrap();
+        let tar = container.download_tar("/srv/out", 1 << 20).await;
+        let large = container.download_tar("/srv/out", 1000).await;
+        let missing = container.download_tar("/srv/none", 1000).await;
+        container.remove().await;
+        let tar = tar.unwrap();
+        let mut archive = tar::Archive::new(tar.as_slice());
+        let files: Vec<(String, Vec<u8>)> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let mut entry = entry.unwrap();
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes).unwrap();
+                (entry.path().unwrap().display().to_string(), bytes)
+            })
+            .filter(|(_, bytes)| !bytes.is_empty())
+            .collect();
+        assert_eq!(files, [("out/a b.bin".to_owned(), content)]);
+        let large = large.unwrap_err().to_string();
+        assert!(large.contains("larger than 1000 bytes"), "{large}");
+        assert!(missing.is_err());
+    }
+}
