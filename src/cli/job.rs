@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::{Instance, InstanceOutcome};
+use crate::artifact::{Cause, Instance, InstanceOutcome};
 use crate::batch::{self, Batch, Summary};
 use crate::cli::args::OutputArgs;
 use crate::cli::error::{CliError, Kind};
@@ -101,12 +101,28 @@ pub(crate) async fn run(
     Ok(Finished { summary, run })
 }
 
+/// An instance that failed is the command's own failure.
+pub(crate) fn failure(outcome: Option<&InstanceOutcome>) -> Option<CliError> {
+    match outcome {
+        Some(InstanceOutcome::Failed { stage, cause, message, hint }) => {
+            let kind = match cause {
+                Cause::Infra => Kind::Environment,
+                _ => Kind::Incomplete,
+            };
+            let message = format!("{stage}: {message}");
+            Some(CliError::new(kind, message).hint_unless_empty(hint))
+        }
+        _ => None,
+    }
+}
+
 /// The exit code of a batch.
 pub(crate) fn exit_kind(summary: &Summary) -> Option<Kind> {
     let all_infra = !summary.outcomes.is_empty()
-        && summary.outcomes.values().all(|outcome| {
-            matches!(outcome, InstanceOutcome::Failed { cause: crate::artifact::Cause::Infra, .. })
-        });
+        && summary
+            .outcomes
+            .values()
+            .all(|outcome| matches!(outcome, InstanceOutcome::Failed { cause: Cause::Infra, .. }));
     if summary.cancelled() > 0 {
         Some(Kind::Interrupted)
     } else if all_infra {

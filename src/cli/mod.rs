@@ -5,7 +5,9 @@
 //! nothing but this module knows exit codes.
 
 mod args;
+mod checks;
 mod commands;
+mod environment;
 mod error;
 mod issue;
 mod job;

@@ -7,6 +7,7 @@ pub(crate) mod explain;
 pub(crate) mod images;
 pub(crate) mod inventory;
 pub(crate) mod localize;
+pub(crate) mod packages;
 pub(crate) mod rerank;
 pub(crate) mod run;
 pub(crate) mod solve;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::artifact::{Instance, InstanceOutcome, LogFormat, TestCommand};
+use crate::artifact::{Instance, LogFormat, TestCommand};
 use crate::cli::args::{OutputArgs, SolveArgs};
 use crate::cli::error::{CliError, Kind};
 use crate::cli::job::{self, Job};
@@ -49,7 +49,7 @@ pub(crate) async fn solve(args: SolveArgs, output: &OutputArgs) -> Result<ExitCo
     } else {
         print(&patch)?;
     }
-    if let Some(error) = failure(finished.summary.outcomes.get(&instance.id)) {
+    if let Some(error) = job::failure(finished.summary.outcomes.get(&instance.id)) {
         return Err(error);
     }
     if !output.quiet {
@@ -63,21 +63,6 @@ pub(crate) async fn solve(args: SolveArgs, output: &OutputArgs) -> Result<ExitCo
         say(&format!("applied to {}", path.display()));
     }
     Ok(job::exit_kind(&finished.summary).map_or(ExitCode::SUCCESS, Kind::code))
-}
-
-/// An instance that failed is the command's own failure.
-fn failure(outcome: Option<&InstanceOutcome>) -> Option<CliError> {
-    match outcome {
-        Some(InstanceOutcome::Failed { stage, cause, message, hint }) => {
-            let kind = match cause {
-                crate::artifact::Cause::Infra => Kind::Environment,
-                _ => Kind::Incomplete,
-            };
-            let message = format!("{stage}: {message}");
-            Some(CliError::new(kind, message).hint_unless_empty(hint))
-        }
-        _ => None,
-    }
 }
 
 fn job(args: &SolveArgs, dataset: &str, digest: &str, instance: &Instance, source: Source) -> Job {

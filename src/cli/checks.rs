@@ -1,0 +1,117 @@
+//! What `agent doctor` looks at. Each failure names what mends it.
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::session;
+use crate::cli::settings::Settings;
+use crate::event::Events;
+use crate::llm::{HttpClient, ModelClient};
+use crate::sandbox::Choice;
+use crate::sandbox::docker::Engine;
+
+/// One finding.
+#[derive(Serialize)]
+pub(crate) struct Check {
+    pub(crate) what: &'static str,
+    pub(crate) ok: bool,
+    pub(crate) found: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) mend: String,
+}
+
+impl Check {
+    pub(crate) fn good(what: &'static str, found: impl Into<String>) -> Self {
+        Self { what, ok: true, found: found.into(), mend: String::new() }
+    }
+
+    pub(crate) fn bad(
+        what: &'static str,
+        found: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Self {
+        Self { what, ok: false, found: found.into(), mend: mend.into() }
+    }
+}
+
+/// The model server.
+pub(crate) async fn endpoint(settings: &Settings) -> Check {
+    if settings.config.model.base_url.is_empty() {
+        return Check::good("endpoint", "none given: only recorded replies can be used");
+    }
+    let config = session::http_config(settings);
+    match HttpClient::new(config, Events::discard(), CancellationToken::new()).await {
+        Ok(client) => match client.models().await {
+            Ok(models) => Check::good(
+                "endpoint",
+                format!(
+                    "{} serves {}; using {}",
+                    settings.config.model.base_url,
+                    models.join(", "),
+                    client.model()
+                ),
+            ),
+            Err(error) => Check::bad("endpoint", error.to_string(), error.hint()),
+        },
+        Err(error) => Check::bad("endpoint", error.to_string(), error.hint()),
+    }
+}
+
+/// The sandbox and its base image.
+pub(crate) async fn containers(settings: &Settings) -> Vec<Check> {
+    let kind = settings.config.run.sandbox;
+    if kind == Choice::Local {
+        return vec![Check::good("sandbox", "local, as the settings say")];
+    }
+    let engine = match Engine::connect().await {
+        Ok(engine) => engine,
+        Err(error) if kind == Choice::Auto => {
+            let found = format!("local, because {error}");
+            return vec![Check::good("sandbox", found)];
+        }
+        Err(error) => return vec![Check::bad("sandbox", error.to_string(), error.hint())],
+    };
+    let version = engine.version().await.unwrap_or_else(|error| error.to_string());
+    let mut checks = vec![Check::good("sandbox", format!("docker {version} at {}", engine.host()))];
+    let base = &settings.config.sandbox.base_image;
+    checks.push(match engine.image(base).await {
+        Ok(Some(_)) => Check::good("base image", base.clone()),
+        Ok(None) => Check::bad(
+            "base image",
+            format!("{base} is missing; instances without an image of their own need it"),
+            "bash docker/base.sh",
+        ),
+        Err(error) => Check::bad("base image", error.to_string(), error.hint()),
+    });
+    checks
+}
+
+/// The git program.
+pub(crate) fn git() -> Check {
+    match std::process::Command::new("git").arg("--version").output() {
+        Ok(output) => Check::good("git", String::from_utf8_lossy(&output.stdout).trim()),
+        Err(error) => {
+            Check::bad("git", error.to_string(), "install git: cloning and --apply use it")
+        }
+    }
+}
+
+/// Below this a run of a few instances may fill the disk with containers and images.
+const SPARE: u64 = 5 << 30;
+
+/// Room on the disk.
+pub(crate) fn disk() -> Check {
+    let here = std::path::Path::new(".");
+    match nix::sys::statvfs::statvfs(here) {
+        Ok(stat) => {
+            let free = stat.blocks_available() * stat.fragment_size();
+            let found = format!("{:.1} GiB free here", free as f64 / f64::from(1 << 30));
+            if free >= SPARE {
+                Check::good("disk", found)
+            } else {
+                Check::bad("disk", found, "make room, or `agent images prune`")
+            }
+        }
+        Err(error) => Check::bad("disk", error.to_string(), ""),
+    }
+}
