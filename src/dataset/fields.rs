@@ -41,11 +41,6 @@ impl Fields<'_> {
         self.map.get(field).filter(|value| !value.is_null())
     }
 
-    /// Whether `field` is there and not null.
-    pub(super) fn has(&self, field: &str) -> bool {
-        self.value(field).is_some()
-    }
-
     /// A string, if there is one.
     pub(super) fn text(&self, field: &'static str) -> Result<Option<&str>, DatasetError> {
         match self.value(field) {

@@ -381,8 +381,10 @@ mod tests {
         }
         let dataset = load("d.jsonl", row.to_string()).unwrap();
         assert_eq!(dataset.rows()[0].gold, None);
-        let half = second_line(&with(row, "FAIL_TO_PASS", json!([])));
-        assert!(half.contains("line 2: field `patch` is missing, but"), "{half}");
+        let half = with(row.clone(), "FAIL_TO_PASS", json!([]));
+        assert_eq!(load("d.jsonl", half.to_string()).unwrap().rows()[0].gold, None);
+        let wrong = second_line(&with(row, "FAIL_TO_PASS", json!(7)));
+        assert!(wrong.contains("line 2: field `FAIL_TO_PASS`"), "{wrong}");
     }
 
     #[test]

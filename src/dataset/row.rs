@@ -9,9 +9,6 @@ use crate::dataset::{DatasetError, EvalType, Gold, ImageNaming, ImageTemplate, R
 /// Columns that may name the image, best first.
 const IMAGE_COLUMNS: [&str; 3] = ["image", "image_name", "docker_image"];
 
-/// Columns that make a row gradable; all or none of them.
-const GOLD_COLUMNS: [&str; 4] = ["patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS"];
-
 /// Reads one row.
 pub(super) fn row(fields: &Fields<'_>, naming: &ImageNaming) -> Result<Row, DatasetError> {
     let id = InstanceId::new(fields.required("instance_id")?)
@@ -102,21 +99,17 @@ fn test_command(
     Ok(Some(TestCommand { command: command.to_owned(), log_format }))
 }
 
+/// Gold data of rows that hold `patch`, `test_patch`, `FAIL_TO_PASS` and `PASS_TO_PASS`; a row that
+/// lacks one of them can be solved and not graded.
 fn gold(
     fields: &Fields<'_>,
     version: String,
     log_parser: Option<String>,
 ) -> Result<Option<Gold>, DatasetError> {
-    let Some(present) = GOLD_COLUMNS.into_iter().find(|column| fields.has(column)) else {
-        return Ok(None);
-    };
-    let needed = |field| {
-        fields
-            .wrong(field, format!("is missing, but a row with `{present}` is graded and needs it"))
-    };
-    let text =
-        |field: &'static str| fields.text(field)?.map(str::to_owned).ok_or_else(|| needed(field));
-    let list = |field: &'static str| fields.list(field)?.ok_or_else(|| needed(field));
+    // Each is read before any is missed, so that a wrong type is an error in every row.
+    let text = |field: &'static str| Ok(fields.text(field)?.map(str::to_owned));
+    let (patch, test_patch) = (text("patch")?, text("test_patch")?);
+    let lists = (fields.list("FAIL_TO_PASS")?, fields.list("PASS_TO_PASS")?);
     let eval_type = match fields.word("eval_type")? {
         None | Some("pass_and_fail") => EvalType::PassAndFail,
         Some("fail_only") => EvalType::FailOnly,
@@ -125,15 +118,22 @@ fn gold(
             return Err(fields.wrong("eval_type", problem));
         }
     };
+    let test_directives = fields.list("test_directives")?;
+    let eval_script = fields.word("eval_script")?.map(str::to_owned);
+    let (Some(patch), Some(test_patch), (Some(fail_to_pass), Some(pass_to_pass))) =
+        (patch, test_patch, lists)
+    else {
+        return Ok(None);
+    };
     Ok(Some(Gold {
-        patch: text("patch")?,
-        test_patch: text("test_patch")?,
-        fail_to_pass: list("FAIL_TO_PASS")?,
-        pass_to_pass: list("PASS_TO_PASS")?,
-        eval_script: fields.word("eval_script")?.map(str::to_owned),
+        patch,
+        test_patch,
+        fail_to_pass,
+        pass_to_pass,
+        eval_script,
         eval_type,
         log_parser,
         version,
-        test_directives: fields.list("test_directives")?,
+        test_directives,
     }))
 }
