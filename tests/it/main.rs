@@ -4,6 +4,7 @@
 mod architecture;
 mod cli_errors;
 mod harness;
+mod outside;
 mod packages;
 mod solve;
 #[path = "../standin/server.rs"]
