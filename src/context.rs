@@ -54,7 +54,7 @@ pub fn select(
         if tokens <= left {
             left -= tokens;
             push(&mut context, &file.path, &rendered);
-        } else if context.shown.is_empty() {
+        } else if context.shown.is_empty() && left > 0 {
             let rendered = render(&file.path, &elide(&file.text, issue, left, count));
             left = left.saturating_sub(count(&rendered));
             push(&mut context, &file.path, &rendered);
@@ -162,6 +162,12 @@ mod tests {
         assert!(context.text.contains("def parse_duration(text):\nvalue_1501"), "{}", context.text);
         assert!(context.text.contains("\n...\n"));
         assert_eq!(context.elided, ["a.py"]);
+    }
+
+    #[test]
+    fn without_a_budget_nothing_is_shown() {
+        let context = select(&[file("a.py", "x = 1\n")], "x", 5, 0, &words);
+        assert_eq!((context.text.as_str(), context.shown.len()), ("", 0));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::images::ImageError;
 use crate::images::checkout::{Checkout, Source};
 use crate::images::environment::{Environment, Layer};
 use crate::images::inventory::{Kind, digest, label, labels};
-use crate::images::network::Network;
 use crate::images::workshop::{Workshop, step};
+use crate::sandbox::HostNetwork;
 use crate::sandbox::docker::{Container, Engine, ExecSpec};
 
 const SEAL: &str = include_str!("scripts/seal.sh");
@@ -82,7 +82,7 @@ pub(crate) async fn build_checkout(
     cancel: &CancellationToken,
 ) -> Result<Built, ImageError> {
     let begin = Instant::now();
-    let network = Network::of_this_machine();
+    let network = HostNetwork::detect();
     let workshop = Workshop { engine, cancel, network: Some(&network) };
     let environment =
         Environment { python: request.python.as_deref(), requirements: &request.requirements };

@@ -12,7 +12,6 @@ mod error;
 mod eval_script;
 mod files;
 mod inventory;
-mod network;
 pub mod packages;
 mod workshop;
 

@@ -1,15 +1,18 @@
 //! A container in which something is built: bounded, removed in every case, and able to reach the
 //! package index as this machine does.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::artifact::InstanceId;
 use crate::images::ImageError;
-use crate::images::network::{CA_PATH, Network};
 use crate::sandbox::docker::{Container, ContainerSpec, Engine, ExecSpec};
-use crate::sandbox::{ExecOutput, ExecStatus, Limits};
+use crate::sandbox::{ExecOutput, ExecStatus, HostNetwork, Limits};
+
+/// Where the certificates lie in a build container; removed before it is committed.
+pub(crate) const CA_PATH: &str = "/agent-build/ca.pem";
 
 /// Longest life of a build container.
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -29,7 +32,7 @@ pub(crate) struct Workshop<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) cancel: &'a CancellationToken,
     /// Absent: no network in the container.
-    pub(crate) network: Option<&'a Network>,
+    pub(crate) network: Option<&'a HostNetwork>,
 }
 
 impl Workshop<'_> {
@@ -71,7 +74,7 @@ impl Workshop<'_> {
     /// # Errors
     /// [`ImageError`] if they cannot be read or uploaded.
     pub(crate) async fn trust(&self, container: &Container) -> Result<(), ImageError> {
-        let Some(path) = self.network.and_then(|network| network.certificates.as_ref()) else {
+        let Some(path) = self.network.and_then(|network| network.ca_bundle.as_ref()) else {
             return Ok(());
         };
         let bytes = std::fs::read(path).map_err(|source| ImageError::Io {
@@ -85,8 +88,11 @@ impl Workshop<'_> {
     pub(crate) fn script(&self, script: &str) -> ExecSpec {
         let mut spec = ExecSpec::script(script).activated().timeout(STEP);
         spec.output_bytes = OUTPUT_BYTES;
-        for (name, value) in self.network.iter().flat_map(|network| &network.environment) {
-            spec = spec.env(name, value);
+        if let Some(network) = self.network {
+            let bundle = network.ca_bundle.as_ref().map(|_| Path::new(CA_PATH));
+            for (name, value) in network.variables(bundle) {
+                spec = spec.env(&name, &value);
+            }
         }
         spec
     }

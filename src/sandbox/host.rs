@@ -1,14 +1,11 @@
-//! How this machine reaches package indexes, for install commands: proxies, index settings of pip,
-//! and a CA bundle. Nothing of it gets into an image or a session.
+//! How this machine reaches package indexes, for install commands and image builds: proxies, index
+//! settings of pip, and a CA bundle. Environment variables and pip's configuration files say where;
+//! no host is named here, and nothing of it gets into an image or a session.
 
-use std::env;
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// pip's options that say where packages come from; in the environment `PIP_` and upper case.
-const PIP_OPTIONS: [&str; 7] =
-    ["index-url", "extra-index-url", "find-links", "trusted-host", "proxy", "timeout", "retries"];
-
+/// Proxy variables, passed on in the spelling in which they are set.
 const PROXIES: [&str; 8] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -20,166 +17,231 @@ const PROXIES: [&str; 8] = [
     "all_proxy",
 ];
 
-const CA_VARIABLES: [&str; 5] =
-    ["PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"];
+/// pip's settings that concern reaching an index.
+const SETTINGS: [&str; 7] = [
+    "index-url",
+    "extra-index-url",
+    "trusted-host",
+    "proxy",
+    "timeout",
+    "default-timeout",
+    "retries",
+];
+
+/// Variables that may name the file with this machine's certificates, most specific first.
+const CERTIFICATES: [&str; 5] =
+    ["PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "GIT_SSL_CAINFO"];
 
 /// What an install command needs of this machine's network settings.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostNetwork {
     /// Variables, without those that name a CA bundle.
-    pub env: Vec<(String, String)>,
+    pub env: BTreeMap<String, String>,
     /// A CA bundle on this machine.
     pub ca_bundle: Option<PathBuf>,
+    /// Whether an address lies on this machine itself, so that only the host's network reaches it.
+    pub on_this_machine: bool,
 }
 
 impl HostNetwork {
     /// Reads the environment and pip's configuration files.
     #[must_use]
     pub fn detect() -> Self {
-        let home = env::var("HOME").unwrap_or_default();
-        let config_home = env::var("XDG_CONFIG_HOME").unwrap_or_else(|_| format!("{home}/.config"));
-        // pip's own order: later files win.
-        let files = [
-            "/etc/pip.conf".to_owned(),
-            format!("{home}/.pip/pip.conf"),
-            format!("{config_home}/pip/pip.conf"),
-            env::var("PIP_CONFIG_FILE").unwrap_or_default(),
-        ];
-        let configs: Vec<String> =
-            files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
-        Self::from_settings(|name| env::var(name).ok(), &configs)
+        let environment: BTreeMap<String, String> = std::env::vars().collect();
+        let files: Vec<String> = config_files(&environment)
+            .into_iter()
+            .filter_map(|path| std::fs::read_to_string(path).ok())
+            .collect();
+        Self::from_parts(&environment, &files)
     }
 
-    fn from_settings(variable: impl Fn(&str) -> Option<String>, configs: &[String]) -> Self {
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let mut found = Vec::new();
-        for option in PIP_OPTIONS {
-            let name = match option {
-                "timeout" => "PIP_DEFAULT_TIMEOUT".to_owned(),
-                option => format!("PIP_{}", option.to_uppercase().replace('-', "_")),
-            };
-            let configured = || configs.iter().rev().find_map(|config| pip_option(config, option));
-            let Some(value) = set(&name).or_else(configured) else { continue };
-            // A directory of this machine does not exist inside.
-            if option == "find-links" && !value.split_whitespace().all(|link| link.contains("://"))
-            {
-                continue;
+    /// `files` are contents of configuration files, the later ones win; variables win over files.
+    fn from_parts(variables: &BTreeMap<String, String>, files: &[String]) -> Self {
+        let mut pip: BTreeMap<String, String> = BTreeMap::new();
+        for file in files {
+            pip.extend(settings(file));
+        }
+        for (name, value) in variables {
+            if let Some(setting) = name.strip_prefix("PIP_") {
+                pip.insert(setting.to_ascii_lowercase().replace('_', "-"), value.clone());
             }
-            found.push((name, value));
+        }
+        let mut network = Self::default();
+        for setting in SETTINGS {
+            if let Some(value) = pip.get(setting) {
+                let name = format!("PIP_{}", setting.to_ascii_uppercase().replace('-', "_"));
+                network.env.insert(name, value.clone());
+            }
+        }
+        // A folder of this machine is not there in the container; only addresses are passed on.
+        let links: Vec<&str> = pip
+            .get("find-links")
+            .into_iter()
+            .flat_map(|links| links.split_whitespace())
+            .filter(|link| link.contains("://") && !link.starts_with("file:"))
+            .collect();
+        if !links.is_empty() {
+            network.env.insert("PIP_FIND_LINKS".to_owned(), links.join(" "));
         }
         for name in PROXIES {
-            found.extend(set(name).map(|value| (name.to_owned(), value)));
+            if let Some(value) = variables.get(name).filter(|value| !value.is_empty()) {
+                network.env.insert(name.to_owned(), value.clone());
+            }
         }
-        let ca_bundle = CA_VARIABLES
+        network.on_this_machine = network
+            .env
             .iter()
-            .filter_map(|name| set(name))
+            .filter(|(name, _)| !name.eq_ignore_ascii_case("no_proxy"))
+            .any(|(_, value)| names_this_machine(value));
+        network.ca_bundle = CERTIFICATES
+            .iter()
+            .filter_map(|name| match *name {
+                "PIP_CERT" => pip.get("cert"),
+                name => variables.get(name),
+            })
             .map(PathBuf::from)
-            .find(|p| p.is_file());
-        Self { env: found, ca_bundle }
+            .find(|path| path.is_file());
+        network
     }
 
     /// All variables, where the CA bundle lies at `ca_bundle`.
     #[must_use]
     pub fn variables(&self, ca_bundle: Option<&Path>) -> Vec<(String, String)> {
-        let mut all = self.env.clone();
+        let mut all: Vec<(String, String)> =
+            self.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         if let Some(path) = ca_bundle {
             let path = path.display().to_string();
-            all.extend(CA_VARIABLES.map(|name| (name.to_owned(), path.clone())));
+            all.extend(CERTIFICATES.map(|name| (name.to_owned(), path.clone())));
         }
-        all.push(("PIP_DISABLE_PIP_VERSION_CHECK".to_owned(), "1".to_owned()));
-        all.push(("PIP_NO_CACHE_DIR".to_owned(), "1".to_owned()));
-        all.push(("PIP_ROOT_USER_ACTION".to_owned(), "ignore".to_owned()));
+        let fixed = [
+            ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+            ("PIP_NO_CACHE_DIR", "1"),
+            ("PIP_ROOT_USER_ACTION", "ignore"),
+        ];
+        all.extend(fixed.map(|(name, value)| (name.to_owned(), value.to_owned())));
         all
     }
 }
 
-/// An option of the sections `[global]` and `[install]` of a pip configuration file; several lines
-/// become one with blanks.
-fn pip_option(config: &str, option: &str) -> Option<String> {
+/// Where pip looks, the least important first.
+fn config_files(variables: &BTreeMap<String, String>) -> Vec<PathBuf> {
+    let get = |name: &str| variables.get(name).filter(|value| !value.is_empty());
+    if get("PIP_CONFIG_FILE").is_some_and(|path| path == "/dev/null") {
+        return Vec::new();
+    }
+    let mut files = vec![PathBuf::from("/etc/xdg/pip/pip.conf"), PathBuf::from("/etc/pip.conf")];
+    if let Some(home) = get("HOME") {
+        files.push(Path::new(home).join(".pip/pip.conf"));
+        let config =
+            get("XDG_CONFIG_HOME").map_or_else(|| Path::new(home).join(".config"), PathBuf::from);
+        files.push(config.join("pip/pip.conf"));
+    }
+    files.extend(get("PIP_CONFIG_FILE").map(PathBuf::from));
+    files
+}
+
+/// The keys of the sections that hold for `pip install` and `pip download`; values that go over
+/// several lines are joined by blanks.
+fn settings(file: &str) -> BTreeMap<String, String> {
+    let mut settings: BTreeMap<String, String> = BTreeMap::new();
     let mut relevant = false;
-    let mut values: Vec<&str> = Vec::new();
-    let mut inside = false;
-    for line in config.lines() {
-        let trimmed = line.trim();
-        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+    let mut last: Option<String> = None;
+    for line in file.lines() {
+        let text = line.trim();
+        if text.is_empty() || text.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(section) = trimmed.strip_prefix('[') {
-            relevant = ["global]", "install]"].contains(&section);
-            inside = false;
-        } else if line.starts_with([' ', '\t']) {
-            if inside {
-                values.push(trimmed);
+        if let Some(section) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            relevant = ["global", "install", "download"].contains(&section.trim());
+            last = None;
+        } else if line.starts_with([' ', '\t']) && last.is_some() {
+            if let Some(value) = last.as_ref().and_then(|key| settings.get_mut(key)) {
+                value.push(' ');
+                value.push_str(text);
             }
-        } else if let Some((name, value)) = trimmed.split_once(['=', ':']) {
-            inside = relevant && name.trim().replace('_', "-") == option;
-            if inside {
-                values = vec![value.trim()];
-            }
+        } else if let Some((key, value)) = text.split_once(['=', ':'])
+            && relevant
+        {
+            let key = key.trim().to_ascii_lowercase().replace('_', "-");
+            settings.insert(key.clone(), value.trim().to_owned());
+            last = Some(key);
+        } else {
+            last = None;
         }
     }
-    let value = values.join(" ").trim().to_owned();
-    (!value.is_empty()).then_some(value)
+    settings.into_iter().map(|(key, value)| (key, value.trim().to_owned())).collect()
+}
+
+fn names_this_machine(value: &str) -> bool {
+    value.split_whitespace().any(|word| {
+        let rest = word.split_once("://").map_or(word, |(_, rest)| rest);
+        let authority = rest.split(['/', '?']).next().unwrap_or_default();
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let name = host.split(':').next().unwrap_or_default();
+        name == "localhost" || name.starts_with("127.") || host.starts_with("[::1]")
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
     #[test]
-    fn the_environment_wins_over_configuration_files_and_later_files_over_earlier() {
-        let configs = [
-            "[global]\nindex-url = http://one/simple\ntimeout=9\n".to_owned(),
-            "[install]\nindex_url: http://two/simple\n[freeze]\ntimeout = 1\n".to_owned(),
-        ];
-        let none = HostNetwork::from_settings(|_| None, &configs);
-        assert_eq!(
-            none.env,
-            [
-                ("PIP_INDEX_URL".to_owned(), "http://two/simple".to_owned()),
-                ("PIP_DEFAULT_TIMEOUT".to_owned(), "9".to_owned()),
-            ]
+    fn configuration_files_count_and_variables_win() {
+        let bundle = tempfile::NamedTempFile::new().unwrap();
+        let earlier = "[global]\nindex-url = https://old.test/simple\n[freeze]\nretries = 1\n";
+        let file = format!(
+            "# comment\n[global]\nindex_url = https://u:p@index.test/simple\n\
+            extra-index-url =\n    https://one.test/\n    # no\n    https://two.test/\n\
+            cert={}\n[list]\nformat = columns\n[install]\ntimeout: 60\n",
+            bundle.path().display()
         );
-        let index = |name: &str| (name == "PIP_INDEX_URL").then(|| "http://three".to_owned());
-        let some = HostNetwork::from_settings(index, &configs);
-        assert_eq!(some.env[0].1, "http://three");
-    }
-
-    #[test]
-    fn lists_over_several_lines_are_joined_and_comments_skipped() {
-        let config =
-            "[global]\nextra-index-url =\n    http://a\n    # no\n    http://b\nproxy = p\n";
-        assert_eq!(pip_option(config, "extra-index-url").as_deref(), Some("http://a http://b"));
-        assert_eq!(pip_option(config, "index-url"), None);
-    }
-
-    #[test]
-    fn directories_of_this_machine_are_not_handed_on() {
-        let links = |value: &'static str| {
-            HostNetwork::from_settings(
-                move |name| (name == "PIP_FIND_LINKS").then(|| value.to_owned()),
-                &[],
-            )
-        };
-        assert_eq!(links("/opt/wheels").env, []);
-        assert_eq!(links("https://h/wheels").env.len(), 1);
-    }
-
-    #[test]
-    fn a_ca_bundle_is_named_to_all_tools_at_its_place_inside() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let path = file.path().display().to_string();
-        let network = HostNetwork::from_settings(
-            |name| match name {
-                "PIP_CERT" => Some("/nonexistent.pem".to_owned()),
-                "SSL_CERT_FILE" => Some(path.clone()),
-                _ => None,
-            },
-            &[],
+        let network = HostNetwork::from_parts(
+            &variables(&[
+                ("PIP_TIMEOUT", "99"),
+                ("PIP_NO_INDEX", "1"),
+                ("https_proxy", "http://proxy.test:3128"),
+                ("PIP_FIND_LINKS", "/opt/wheels https://links.test/"),
+                ("SSL_CERT_FILE", "/nonexistent.pem"),
+            ]),
+            &[earlier.to_owned(), file],
         );
-        assert_eq!(network.ca_bundle.as_deref(), Some(file.path()));
+        let expected = variables(&[
+            ("PIP_INDEX_URL", "https://u:p@index.test/simple"),
+            ("PIP_EXTRA_INDEX_URL", "https://one.test/ https://two.test/"),
+            ("PIP_TIMEOUT", "99"),
+            ("PIP_FIND_LINKS", "https://links.test/"),
+            ("https_proxy", "http://proxy.test:3128"),
+        ]);
+        assert_eq!(network.env, expected);
+        assert_eq!(network.ca_bundle.as_deref(), Some(bundle.path()));
+        assert!(!network.on_this_machine);
         let inside = network.variables(Some(Path::new("/ca.pem")));
         assert!(inside.contains(&("PIP_CERT".to_owned(), "/ca.pem".to_owned())));
-        assert!(!inside.iter().any(|(_, value)| *value == path));
+        let outside = bundle.path().display().to_string();
+        assert!(!inside.iter().any(|(_, value)| *value == outside));
+    }
+
+    #[test]
+    fn an_index_on_this_machine_is_noticed_and_an_exception_from_the_proxy_is_not() {
+        for url in ["http://localhost:3141/root", "http://u:p@127.0.0.1/simple", "http://[::1]:80/"]
+        {
+            let network = HostNetwork::from_parts(&variables(&[("PIP_INDEX_URL", url)]), &[]);
+            assert!(network.on_this_machine, "{url}");
+        }
+        for (name, value) in
+            [("NO_PROXY", "localhost,127.0.0.1"), ("PIP_INDEX_URL", "https://localhost.test/")]
+        {
+            assert!(!HostNetwork::from_parts(&variables(&[(name, value)]), &[]).on_this_machine);
+        }
+    }
+
+    #[test]
+    fn nothing_set_means_nothing_passed_on() {
+        assert_eq!(HostNetwork::from_parts(&BTreeMap::new(), &[]), HostNetwork::default());
     }
 }

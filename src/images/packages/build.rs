@@ -17,7 +17,6 @@ use crate::images::environment::Environment;
 use crate::images::eval_script::{EvalScript, EvalScriptError};
 use crate::images::files::{self, Files};
 use crate::images::inventory::digest;
-use crate::images::network::Network;
 use crate::images::packages::cache::Cache;
 use crate::images::packages::measure::{Measured, Trial};
 use crate::images::packages::sources::Sources;
@@ -25,6 +24,7 @@ use crate::images::packages::split::{Split, SplitError, split, tracked};
 use crate::images::packages::{Package, TableError, table};
 use crate::images::workshop::Workshop;
 use crate::images::{BuildRequest, Built, FilesError, ImageError};
+use crate::sandbox::HostNetwork;
 use crate::sandbox::docker::Engine;
 
 /// Raised when rows must be measured again although their inputs look the same.
@@ -161,7 +161,7 @@ pub async fn build_all(
             });
         }
     }
-    let network = Network::of_this_machine();
+    let network = HostNetwork::detect();
     let cache = Cache::new(&request.cache);
     let selected =
         |id: &InstanceId| request.only.is_empty() || request.only.iter().any(|only| only == id);
@@ -191,7 +191,7 @@ struct Work<'a> {
     request: &'a PackagesRequest,
     cache: &'a Cache,
     engine: &'a Engine,
-    network: &'a Network,
+    network: &'a HostNetwork,
     cancel: &'a CancellationToken,
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Candidate, CandidateId, CandidateStatus, Instance, Localization};
 use crate::context::{self, Context, ContextFile};
-use crate::llm::{Call, Completion, ModelError, ModelRequest, TokenCounter};
+use crate::llm::{Call, Completion, ModelRequest, TokenCounter};
 use crate::patch::{self, ApplyOptions, BaseTree, ClassKind};
 use crate::prompt::{PromptName, Prompts};
 use crate::repo::Checkout;
@@ -65,51 +65,32 @@ pub async fn repair(
     let base = Arc::new(Base::new(Arc::clone(inputs.checkout)));
     let files = readable_files(inputs.at, &base, config.max_files);
     let count = |text: &str| tokens.count(text);
-    let mut budget = config.context_tokens;
-    loop {
-        let context =
-            context::select(&files, &instance.problem_statement, config.max_files, budget, &count);
-        report_context(tools, &context);
+    let ask = |budget| {
+        let issue = &instance.problem_statement;
+        let context = context::select(&files, issue, config.max_files, budget, &count);
         let request = ModelRequest {
             instance: instance.id.clone(),
             call: Call::Repair,
-            messages: prompts.render(
-                PromptName::RepairEdit,
-                &[("issue", &instance.problem_statement), ("files", &context.text)],
-            ),
+            messages: prompts
+                .render(PromptName::RepairEdit, &[("issue", issue), ("files", &context.text)]),
             samples: 0..config.samples,
             temperature: config.temperature,
             max_tokens: config.max_tokens,
             seed,
             stop: Vec::new(),
         };
-        let replies = tools.model.complete(&request).await;
-        if let Some(Err(ModelError::ContextOverflow { detail, .. })) =
-            replies.iter().find(|reply| matches!(reply, Err(ModelError::ContextOverflow { .. })))
-        {
-            if budget / 2 < MIN_CONTEXT_TOKENS {
-                return Err(
-                    ModelError::ContextOverflow { limit: None, detail: detail.clone() }.into()
-                );
-            }
-            budget /= 2;
-            tools.events.notice(format!(
-                "the repair prompt does not fit the model ({detail}); trying again with {budget} tokens of files"
-            ));
-            continue;
-        }
-        let completions = crate::stage::completions(tools, replies)?;
-        let (config, shown) = (config.clone(), context.shown);
-        return tokio::task::spawn_blocking(move || {
-            completions.iter().map(|reply| candidate(reply, &shown, &base, &config)).collect()
-        })
-        .await
-        .map_err(|source| StageError::Internal(source.to_string()));
-    }
+        (request, context)
+    };
+    let (completions, context) =
+        crate::stage::ask_within(tools, config.context_tokens, ask).await?;
+    report_context(tools, &context);
+    let (config, shown) = (config.clone(), context.shown);
+    tokio::task::spawn_blocking(move || {
+        completions.iter().map(|reply| candidate(reply, &shown, &base, &config)).collect()
+    })
+    .await
+    .map_err(|error| StageError::Internal(error.to_string()))
 }
-
-/// Below this many tokens of files a repair prompt is not worth sending.
-const MIN_CONTEXT_TOKENS: usize = 500;
 
 /// The ranked files that exist and are text, in order. Twice as many as may be shown are looked
 /// at, so that a file too large to fit does not leave its place empty.

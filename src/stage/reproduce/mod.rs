@@ -16,7 +16,7 @@ use crate::artifact::{
 use crate::context::{self, ContextFile};
 use crate::event::EventKind;
 use crate::harness::{self, ScriptRun, ScriptVerdict};
-use crate::llm::{Call, Completion, ModelError, ModelRequest, TokenCounter};
+use crate::llm::{Call, Completion, ModelRequest, TokenCounter};
 use crate::patch;
 use crate::prompt::{PromptName, Prompts};
 use crate::repo::Checkout;
@@ -173,10 +173,9 @@ async fn ask(
             Some(ContextFile { path: ranked.path.clone(), text })
         })
         .collect();
-    let mut budget = config.context_tokens;
-    loop {
+    let count = |text: &str| tokens.count(text);
+    let ask = |budget| {
         let issue = &inputs.instance.problem_statement;
-        let count = |text: &str| tokens.count(text);
         let context = context::select(&files, issue, config.max_files, budget, &count);
         let request = ModelRequest {
             instance: inputs.instance.id.clone(),
@@ -189,18 +188,9 @@ async fn ask(
             seed,
             stop: Vec::new(),
         };
-        let replies = tools.model.complete(&request).await;
-        let overflows =
-            replies.iter().any(|reply| matches!(reply, Err(ModelError::ContextOverflow { .. })));
-        if overflows && budget > 0 {
-            budget = if budget < 1000 { 0 } else { budget / 2 };
-            tools.events.notice(format!(
-                "the reproduction prompt does not fit the model; trying again with {budget} tokens of files"
-            ));
-            continue;
-        }
-        return crate::stage::completions(tools, replies);
-    }
+        (request, ())
+    };
+    Ok(crate::stage::ask_within(tools, config.context_tokens, ask).await?.0)
 }
 
 fn extract(reply: &Completion) -> ReproductionTest {
