@@ -17,7 +17,11 @@ pub(crate) struct Settings {
 }
 
 /// Environment variables that are settings, and their keys.
-const VARIABLES: [(&str, &str); 2] = [("AGENT_MODEL", "model.name"), ("AGENT_SEED", "run.seed")];
+const VARIABLES: [(&str, &str); 3] = [
+    ("AGENT_BASE_URL", "model.base_url"),
+    ("AGENT_MODEL", "model.name"),
+    ("AGENT_SEED", "run.seed"),
+];
 
 impl Settings {
     /// Layers: built-in, `base` (the settings of an existing run), files, environment, `--set`,

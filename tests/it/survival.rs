@@ -164,6 +164,42 @@ async fn killed_at_twenty_points_a_run_ends_the_same_and_repeats_nothing() {
     assert!(again <= asked + kills, "{again} answers for {asked} samples and {kills} kills");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_can_be_made_again_from_its_journal_without_a_model() {
+    let place = Place::new();
+    let datasets = vec![dataset(&place)];
+    let scripts = Some(scripts(&place));
+    let config = StandinConfig { datasets, scripts, seed: 5, ..StandinConfig::default() };
+    let standin = Standin::start(config).await.unwrap();
+    let url = standin.base_url();
+    let common = [
+        "run",
+        "rows.jsonl",
+        "--repos",
+        "repos",
+        "--sandbox",
+        "local",
+        "--samples",
+        "6",
+        "--tests",
+        "4",
+        "-o",
+    ];
+    let with = |more: &[&str]| place.ok(&[&common[..], more].concat());
+    with(&["first", "--base-url", &url]);
+    let asked = standin.stats().requests;
+    drop(standin);
+    with(&["second", "--replay", "first"]);
+    assert_eq!(results(&place, "second"), results(&place, "first"));
+    // The run's own journal, after everything made from it is gone.
+    for instance in &SAMPLES[..2] {
+        std::fs::remove_file(place.path(&format!("first/{instance}/stages.json"))).unwrap();
+    }
+    with(&["first", "--replay"]);
+    assert_eq!(results(&place, "second"), results(&place, "first"));
+    assert!(asked > 0);
+}
+
 #[cfg(unix)]
 mod daemon {
     use std::io::{Read, Write};
