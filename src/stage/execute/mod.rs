@@ -174,7 +174,7 @@ async fn run_candidate(
     regression: &RegressionSet,
     record: Record<'_>,
 ) -> Result<Executions, StageError> {
-    let _permit = tools.permit().await?;
+    let permit = tools.permit().await?;
     let mut rows = Executions::new();
     let mut save = |tools: &Tools, new: Vec<Execution>| -> Result<(), StageError> {
         record(&new).map_err(StageError::Record)?;
@@ -194,6 +194,8 @@ async fn run_candidate(
             let row = lab.script(test, Duration::from_secs(config.timeout)).await?;
             save(tools, vec![row])?;
         }
+        // The next candidate's session starts while this one is cleaned up.
+        drop(permit);
         lab.close().await;
         Ok::<_, StageError>(())
     };

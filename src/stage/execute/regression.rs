@@ -87,6 +87,7 @@ fn passing(rows: &[Execution]) -> BTreeSet<String> {
     rows.iter().filter(|row| row.outcome == Outcome::Pass).map(|row| row.test.clone()).collect()
 }
 
+/// Runs the tests `base_runs` times side by side; a test's outcome is its first that is no pass.
 async fn run_on_base(
     tools: &Tools,
     config: &ExecuteConfig,
@@ -95,36 +96,23 @@ async fn run_on_base(
     directives: &[String],
 ) -> Result<Vec<Execution>, StageError> {
     let timeout = Duration::from_secs(config.regression_timeout);
-    let mut merged: BTreeMap<String, Outcome> = BTreeMap::new();
-    for round in 0..config.base_runs.max(1) {
-        let _permit = tools.permit().await?;
-        let work = async {
-            let session = tools.sandbox.start(inputs.environment, inputs.limits).await?;
-            let run = harness::run_suite(&*session, command, directives, timeout).await;
-            session.close().await;
-            run
-        };
-        let run = tokio::select! {
-            run = work => run?,
-            () = tools.cancel.cancelled() => return Err(StageError::Cancelled),
-        };
-        if run.statuses.is_empty() {
-            tools.events.notice(format!(
-                "the regression tests gave no result on the base commit and are left out: {}",
-                run.tail
-            ));
-            return Ok(Vec::new());
-        }
-        let names: BTreeSet<String> =
-            merged.keys().cloned().chain(run.statuses.keys().cloned()).collect();
-        for (test, outcome) in outcomes(&names, &run) {
-            let entry = merged.entry(test).or_insert(if round == 0 {
-                outcome
-            } else {
-                // Seen in this round only: it did not run in an earlier one.
-                Outcome::NotRun
-            });
-            if *entry == Outcome::Pass {
+    let rounds = (0..config.base_runs.max(1))
+        .map(|_| run_suite_on_base(tools, inputs, command, directives, timeout));
+    let rounds = futures_util::future::try_join_all(rounds).await?;
+    if let Some(empty) = rounds.iter().find(|run| run.statuses.is_empty()) {
+        tools.events.notice(format!(
+            "the regression tests gave no result on the base commit and are left out: {}",
+            empty.tail
+        ));
+        return Ok(Vec::new());
+    }
+    let names: BTreeSet<String> =
+        rounds.iter().flat_map(|run| run.statuses.keys().cloned()).collect();
+    let mut merged: BTreeMap<String, Outcome> =
+        names.iter().map(|name| (name.clone(), Outcome::Pass)).collect();
+    for run in &rounds {
+        for (test, outcome) in outcomes(&names, run) {
+            if let Some(entry) = merged.get_mut(&test).filter(|entry| **entry == Outcome::Pass) {
                 *entry = outcome;
             }
         }
@@ -149,6 +137,28 @@ async fn run_on_base(
         });
     }
     Ok(rows)
+}
+
+async fn run_suite_on_base(
+    tools: &Tools,
+    inputs: &Inputs<'_>,
+    command: &TestCommand,
+    directives: &[String],
+    timeout: Duration,
+) -> Result<SuiteRun, StageError> {
+    let permit = tools.permit().await?;
+    let work = async {
+        let session = tools.sandbox.start(inputs.environment, inputs.limits).await?;
+        let run = harness::run_suite(&*session, command, directives, timeout).await;
+        // The next session starts while this one is cleaned up.
+        drop(permit);
+        session.close().await;
+        run
+    };
+    tokio::select! {
+        run = work => Ok(run?),
+        () = tools.cancel.cancelled() => Err(StageError::Cancelled),
+    }
 }
 
 /// The outcome of each wanted test in one run of the suite. A test that the log does not name

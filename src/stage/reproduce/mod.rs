@@ -225,10 +225,12 @@ async fn run_on_base(
     test: &ReproductionTest,
     timeout: Duration,
 ) -> Result<ScriptRun, StageError> {
-    let _permit = tools.permit().await?;
+    let permit = tools.permit().await?;
     let work = async {
         let session = tools.sandbox.start(inputs.environment, inputs.limits).await?;
         let run = harness::run_script(&*session, &test.id.to_string(), &test.source, timeout).await;
+        // The next script's session starts while this one is cleaned up.
+        drop(permit);
         session.close().await;
         run
     };
