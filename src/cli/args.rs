@@ -133,7 +133,7 @@ pub(crate) struct SettingsArgs {
     /// Directory of prompts that override the built-in ones
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
-    /// How files are ranked: fused, retrieval or model
+    /// How files are ranked: fused, retrieval, model or mini
     #[arg(long, value_name = "KIND")]
     pub(crate) localizer: Option<String>,
     /// How candidates are chosen: mini or majority

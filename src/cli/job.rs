@@ -9,6 +9,7 @@ use crate::artifact::{Cause, Instance, InstanceOutcome};
 use crate::batch::{self, Batch, Summary};
 use crate::cli::args::OutputArgs;
 use crate::cli::error::{CliError, Kind};
+use crate::cli::select;
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
 use crate::pipeline::{Source, Stages};
@@ -48,6 +49,7 @@ pub(crate) async fn run(
 ) -> Result<Finished, CliError> {
     let config = &settings.config;
     let plan = session::plan(config, job.stages)?;
+    select::hide_runs(&job.run)?;
     let run = RunDir::create(&job.run)?;
     let replies =
         session::replies(job.replay.as_ref(), settings, &run, &job.dataset, &job.instances)?;

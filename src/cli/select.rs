@@ -132,7 +132,24 @@ fn in_shard(id: &str, (k, n): (u32, u32)) -> bool {
 pub(crate) fn default_run_dir() -> PathBuf {
     let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
     let name = time::OffsetDateTime::now_utc().format(format).unwrap_or_else(|_| "run".to_owned());
-    Path::new("runs").join(name)
+    Path::new(RUNS).join(name)
+}
+
+/// The folder of runs that are named by nobody or by `runs/NAME`.
+const RUNS: &str = "runs";
+
+/// Makes git look away from a new `./runs`, because it often lies in somebody's work tree.
+pub(crate) fn hide_runs(run: &Path) -> Result<(), CliError> {
+    let runs = Path::new(RUNS);
+    if !run.starts_with(runs) || runs.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(runs)
+        .and_then(|()| std::fs::write(runs.join(".gitignore"), "*\n"))
+        .map_err(|error| {
+            CliError::from_error(Kind::Environment, error)
+                .hint("the default run directory is ./runs; name another with -o")
+        })
 }
 
 #[cfg(test)]

@@ -141,6 +141,32 @@ fn an_own_repository_is_left_alone_unless_apply_is_given() {
 }
 
 #[test]
+fn solving_inside_the_repository_leaves_its_status_clean() {
+    let place = Place::new();
+    let repo = sample_repository(&place, SAMPLES[1], "mine");
+    let replies = sample(SAMPLES[1], "replies.jsonl");
+    let issue = sample(SAMPLES[1], "issue.md");
+    let output = place
+        .command(&[
+            "solve",
+            "--repo",
+            ".",
+            "--issue",
+            issue.to_str().unwrap(),
+            "--sandbox",
+            "local",
+            "--replay",
+            replies.to_str().unwrap(),
+        ])
+        .current_dir(&repo)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(git(&repo, &["status", "--porcelain"]), "");
+    assert!(repo.join("runs").is_dir());
+}
+
+#[test]
 fn the_issue_may_come_from_standard_input() {
     let place = Place::new();
     let instance = SAMPLES[1];
