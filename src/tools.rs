@@ -1,5 +1,6 @@
 //! All of the outside that a stage may touch.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,8 +18,8 @@ pub struct Tools {
     pub model: Arc<dyn ModelClient>,
     /// Where code runs.
     pub sandbox: Arc<dyn Sandbox>,
-    /// One permit for each session that may run at the same time, over all instances.
-    pub sessions: Arc<Semaphore>,
+    /// How many sessions there may be at the same time, over all instances.
+    pub sessions: Arc<Sessions>,
     /// Where events go.
     pub events: Events,
     /// Set when the run is being stopped.
@@ -30,16 +31,48 @@ pub struct Tools {
 #[error("cancelled")]
 pub struct Cancelled;
 
+/// Bounds on sessions. Twice as many as may work may exist, so that the next ones are made, and
+/// the last ones removed, while others work: making a container takes as long as many a test.
+#[derive(Debug)]
+pub struct Sessions {
+    existing: Arc<Semaphore>,
+    working: Arc<Semaphore>,
+}
+
+impl Sessions {
+    /// Lets `working` sessions work at the same time.
+    #[must_use]
+    pub fn new(working: NonZeroUsize) -> Self {
+        Self {
+            existing: Arc::new(Semaphore::new(working.get().saturating_mul(2))),
+            working: Arc::new(Semaphore::new(working.get())),
+        }
+    }
+}
+
 impl Tools {
-    /// Waits for the right to run one session; released when the permit is dropped.
+    /// Waits for the right to start a session; held until the session is closed.
     ///
     /// # Errors
     /// [`Cancelled`] when the run is being stopped.
-    pub async fn permit(&self) -> Result<OwnedSemaphorePermit, Cancelled> {
+    pub async fn may_start(&self) -> Result<OwnedSemaphorePermit, Cancelled> {
+        self.permit(&self.sessions.existing).await
+    }
+
+    /// Waits for the right to work in a session that has started; held while it works. Whoever
+    /// waits for it holds [`Tools::may_start`] already, and never the other way round.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the run is being stopped.
+    pub async fn may_work(&self) -> Result<OwnedSemaphorePermit, Cancelled> {
+        self.permit(&self.sessions.working).await
+    }
+
+    async fn permit(&self, of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Cancelled> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(Cancelled),
-            permit = Arc::clone(&self.sessions).acquire_owned() => permit.map_err(|_| Cancelled),
+            permit = Arc::clone(of).acquire_owned() => permit.map_err(|_| Cancelled),
         }
     }
 }

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +23,7 @@ use crate::report::{Drained, JsonLines, Reporter, Style, Terminal, drain};
 use crate::sandbox::{self, Sandbox};
 use crate::stage::localize::LocalizeConfig;
 use crate::store::RunDir;
-use crate::tools::Tools;
+use crate::tools::{Sessions, Tools};
 
 /// How events are shown.
 #[derive(Debug, Clone, Copy)]
@@ -220,8 +219,8 @@ pub(crate) fn tools(
     events: Events,
     cancel: CancellationToken,
 ) -> Tools {
-    let sessions = or_cores(config.run.sessions).get();
-    Tools { model, sandbox, sessions: Arc::new(Semaphore::new(sessions)), events, cancel }
+    let sessions = Arc::new(Sessions::new(or_cores(config.run.sessions)));
+    Tools { model, sandbox, sessions, events, cancel }
 }
 
 /// A number of workers, or the number of cores for 0.

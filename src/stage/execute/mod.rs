@@ -174,7 +174,7 @@ async fn run_candidate(
     regression: &RegressionSet,
     record: Record<'_>,
 ) -> Result<Executions, StageError> {
-    let permit = tools.permit().await?;
+    let _exists = tools.may_start().await?;
     let mut rows = Executions::new();
     let mut save = |tools: &Tools, new: Vec<Execution>| -> Result<(), StageError> {
         record(&new).map_err(StageError::Record)?;
@@ -185,7 +185,10 @@ async fn run_candidate(
         Ok(())
     };
     let work = async {
-        let mut lab = Lab { tools, inputs, candidate, session: None };
+        let mut lab = Lab { tools, inputs, candidate, session: None, refused: false };
+        // The patch is on before the session's turn comes.
+        lab.ready().await?;
+        let works = tools.may_work().await?;
         if plan.regression {
             let new = lab.regression(config, regression).await?;
             save(tools, new)?;
@@ -194,8 +197,7 @@ async fn run_candidate(
             let row = lab.script(test, Duration::from_secs(config.timeout)).await?;
             save(tools, vec![row])?;
         }
-        // The next candidate's session starts while this one is cleaned up.
-        drop(permit);
+        drop(works);
         lab.close().await;
         Ok::<_, StageError>(())
     };
@@ -212,26 +214,33 @@ struct Lab<'a> {
     inputs: &'a Inputs<'a>,
     candidate: &'a Candidate,
     session: Option<Box<dyn Session>>,
+    /// The patch does not apply to the sandbox's tree.
+    refused: bool,
 }
 
 /// Applying a patch is fast; a minute means that the sandbox is stuck.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Lab<'_> {
-    /// A session with the patch applied, or what git said when it does not apply.
-    async fn ready(&mut self) -> Result<Result<&dyn Session, String>, SandboxError> {
-        if self.session.is_none() {
+    /// A session with the patch applied; none when it does not apply, which is told once.
+    async fn ready(&mut self) -> Result<Option<&dyn Session>, SandboxError> {
+        if self.session.is_none() && !self.refused {
             let session =
                 self.tools.sandbox.start(self.inputs.environment, self.inputs.limits).await?;
             let applied =
                 harness::apply_patch(&*session, &self.candidate.patch, APPLY_TIMEOUT).await?;
             if let Err(message) = applied {
                 session.close().await;
-                return Ok(Err(message));
+                self.refused = true;
+                self.tools.events.notice(format!(
+                    "{} does not apply to the sandbox's tree and counts as not run: {message}",
+                    self.candidate.id
+                ));
+                return Ok(None);
             }
             self.session = Some(session);
         }
-        Ok(Ok(&**self.session.as_ref().expect("set above")))
+        Ok(self.session.as_deref())
     }
 
     async fn close(&mut self) {
@@ -252,16 +261,9 @@ impl Lab<'_> {
     ) -> Result<Vec<Execution>, StageError> {
         let timeout = Duration::from_secs(config.regression_timeout);
         let kind = TestKind::Regression;
-        let session = match self.ready().await? {
-            Ok(session) => session,
-            Err(message) => {
-                self.not_applied(&message);
-                return Ok(set
-                    .passing
-                    .iter()
-                    .map(|test| self.row(test, kind, Outcome::NotRun, 0.0))
-                    .collect());
-            }
+        let Some(session) = self.ready().await? else {
+            let not_run = |test: &String| self.row(test, kind, Outcome::NotRun, 0.0);
+            return Ok(set.passing.iter().map(not_run).collect());
         };
         let command = set.command.as_ref().expect("a set with passing tests has a command");
         let run = harness::run_suite(session, command, &set.directives, timeout).await?;
@@ -283,12 +285,8 @@ impl Lab<'_> {
     ) -> Result<Execution, StageError> {
         let name = test.id.to_string();
         let kind = TestKind::Reproduction;
-        let session = match self.ready().await? {
-            Ok(session) => session,
-            Err(message) => {
-                self.not_applied(&message);
-                return Ok(self.row(&name, kind, Outcome::NotRun, 0.0));
-            }
+        let Some(session) = self.ready().await? else {
+            return Ok(self.row(&name, kind, Outcome::NotRun, 0.0));
         };
         let run = harness::run_script(session, &name, &test.source, timeout).await?;
         let outcome = match run.verdict {
@@ -301,13 +299,6 @@ impl Lab<'_> {
             }
         };
         Ok(self.row(&name, kind, outcome, run.duration.as_secs_f64()))
-    }
-
-    fn not_applied(&self, message: &str) {
-        self.tools.events.notice(format!(
-            "{} does not apply to the sandbox's tree and counts as not run: {message}",
-            self.candidate.id
-        ));
     }
 }
 

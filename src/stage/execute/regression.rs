@@ -146,17 +146,17 @@ async fn run_suite_on_base(
     directives: &[String],
     timeout: Duration,
 ) -> Result<SuiteRun, StageError> {
-    let permit = tools.permit().await?;
+    let _exists = tools.may_start().await?;
     let work = async {
         let session = tools.sandbox.start(inputs.environment, inputs.limits).await?;
+        let works = tools.may_work().await?;
         let run = harness::run_suite(&*session, command, directives, timeout).await;
-        // The next session starts while this one is cleaned up.
-        drop(permit);
+        drop(works);
         session.close().await;
-        run
+        Ok(run?)
     };
     tokio::select! {
-        run = work => Ok(run?),
+        run = work => run,
         () = tools.cancel.cancelled() => Err(StageError::Cancelled),
     }
 }

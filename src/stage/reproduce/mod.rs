@@ -225,17 +225,17 @@ async fn run_on_base(
     test: &ReproductionTest,
     timeout: Duration,
 ) -> Result<ScriptRun, StageError> {
-    let permit = tools.permit().await?;
+    let _exists = tools.may_start().await?;
     let work = async {
         let session = tools.sandbox.start(inputs.environment, inputs.limits).await?;
+        let works = tools.may_work().await?;
         let run = harness::run_script(&*session, &test.id.to_string(), &test.source, timeout).await;
-        // The next script's session starts while this one is cleaned up.
-        drop(permit);
+        drop(works);
         session.close().await;
-        run
+        Ok(run?)
     };
     tokio::select! {
-        run = work => Ok(run?),
+        run = work => run,
         () = tools.cancel.cancelled() => Err(StageError::Cancelled),
     }
 }

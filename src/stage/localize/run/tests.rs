@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -84,7 +84,7 @@ fn scene(files: &[(&str, &str)], issue: &str, replies: Vec<Replies>) -> Scene {
     let tools = Tools {
         model: Arc::clone(&model) as Arc<dyn ModelClient>,
         sandbox: Arc::new(NoSandbox),
-        sessions: Arc::new(Semaphore::new(1)),
+        sessions: Arc::new(crate::tools::Sessions::new(std::num::NonZeroUsize::MIN)),
         events: sender,
         cancel: CancellationToken::new(),
     };
