@@ -1,7 +1,7 @@
 //! The bundled dataset `sample`: small projects with an issue, gold tests and recorded model
 //! replies, compiled in from `evaluation/sample`.
 //!
-//! A sample has no history: its base commit is the one that [`commit`](crate::dataset::commit)
+//! A sample has no history: its base commit is the one that [`crate::dataset::commit`]
 //! makes of its files, so the id follows from the files alone.
 
 use std::fs;

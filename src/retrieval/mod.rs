@@ -1,8 +1,8 @@
 //! Which files look like an issue, without a model.
 //!
-//! [`rank`] reads the issue ([`issue`]), parses and indexes the files ([`corpus`], [`index`]), lets
-//! each signal order them ([`signal`], one file a family) and fuses the orders by reciprocal rank
-//! ([`fuse`]). The table of signals and weights is in `lists.rs`; a new signal is one more row.
+//! [`rank`] reads the issue (`issue`), parses and indexes the files (`corpus`, `index`), lets
+//! each signal order them (`signal`, one file a family) and fuses the orders by reciprocal rank
+//! (`fuse`). The table of signals and weights is in `lists.rs`; a new signal is one more row.
 //! The result depends on the input alone.
 
 mod corpus;
