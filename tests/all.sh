@@ -19,6 +19,8 @@ apt_install() {
 start_daemon() {
   daemon_answers && return 0
   command -v dockerd >/dev/null || apt_install docker.io iptables || return 1
+  # Newer Debian releases have the client in a package of its own.
+  command -v docker >/dev/null || apt_install docker-cli || return 1
   [ "$(id -u)" = 0 ] || return 1
   # A machine that was stopped hard leaves the pid file of a daemon that no longer runs.
   if [ -f /var/run/docker.pid ] && ! kill -0 "$(cat /var/run/docker.pid)" 2>/dev/null; then

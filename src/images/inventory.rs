@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::artifact::{Instance, InstanceId};
 use crate::event::Events;
 use crate::sandbox::SandboxError;
-use crate::sandbox::docker::{Engine, ImageInfo};
+use crate::sandbox::docker::{Engine, ImageInfo, TREE_LABEL};
 
 /// Prefix of our labels. Containers of ours carry others, which images do not inherit.
 const PREFIX: &str = "agent.image.";
@@ -140,12 +140,17 @@ pub struct Pruned {
 }
 
 /// Removes images that carry our labels, and no others: those of `only`, or (if absent) all of
-/// ours with the environments below them. Images in use are kept.
+/// ours with the environments below them and the images that sandboxes made of trees. Images in
+/// use are kept.
 ///
 /// # Errors
 /// [`SandboxError`] if the engine cannot list images.
 pub async fn prune(only: Option<&[String]>, engine: &Engine) -> Result<Pruned, SandboxError> {
-    let ours = engine.images_labelled(&format!("{PREFIX}{KIND}")).await?;
+    let mut ours = engine.images_labelled(&format!("{PREFIX}{KIND}")).await?;
+    if only.is_none() {
+        // What the sandbox made of trees that have no image of their own.
+        ours.extend(engine.images_labelled(TREE_LABEL).await?);
+    }
     // Instances before the environments that they are made from.
     let mut order: BTreeMap<(bool, String), String> = BTreeMap::new();
     for image in ours {

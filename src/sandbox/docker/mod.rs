@@ -19,3 +19,4 @@ pub use engine::{Engine, ImageInfo};
 pub use exec::{ExecSpec, OnOutput};
 pub use listing::ListedImage;
 pub use session::DockerSandbox;
+pub use tree_image::TREE_LABEL;

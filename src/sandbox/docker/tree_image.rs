@@ -15,7 +15,7 @@ use crate::sandbox::script::{AMEND_COMMIT, ONE_COMMIT, TESTBED};
 use crate::sandbox::{EnvironmentSpec, ExecStatus, SandboxConfig, SandboxError, TreeSource};
 
 /// Label that holds the tree's digest.
-pub(super) const TREE_LABEL: &str = "agent.tree";
+pub const TREE_LABEL: &str = "agent.tree";
 
 /// Changes when images must be made anew although their inputs are the same.
 const RECIPE: &str = "1";
