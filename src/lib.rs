@@ -20,6 +20,7 @@
 //! | [`artifact`] | what do stages hand to one another? |
 //! | [`event`] | what happened? |
 //! | [`patch`] | how does an answer become a diff, and when are two diffs the same change? |
+//! | [`reward`] | how alike are a predicted and the true change? (SWE-RL's reward) |
 //! | [`source`] | what is in a Python file? |
 //! | [`testlog`] | which tests passed, says this log? |
 //! | [`context`] | which files is the model shown, within a token budget? |
@@ -60,6 +61,7 @@ pub mod context;
 pub mod patch;
 pub mod prompt;
 pub mod retrieval;
+pub mod reward;
 pub mod source;
 pub mod testlog;
 

@@ -69,6 +69,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         }
         Command::Rerank(args) => commands::rerank::rerank(&args, output),
         Command::Evaluate(args) => commands::evaluate::evaluate(args, output).await,
+        Command::Reward(args) => commands::reward::reward(&args, output),
         Command::Explain(args) => commands::explain::explain(&args, output),
         Command::Status(args) => commands::status::status(&args, output),
         Command::Images(ImagesCommand::Build(args)) => commands::images::build(args, output).await,

@@ -11,6 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("event", &["artifact"]),
     // Pure and synchronous.
     ("patch", &["artifact"]),
+    ("reward", &[]),
     ("source", &["artifact"]),
     ("testlog", &["artifact"]),
     ("prompt", &["artifact"]),
@@ -57,7 +58,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "cli",
         &[
             "artifact", "batch", "config", "dataset", "evaluate", "event", "images", "llm",
-            "pipeline", "prompt", "repo", "report", "sandbox", "stage", "store", "tools",
+            "pipeline", "prompt", "repo", "report", "reward", "sandbox", "stage", "store", "tools",
         ],
     ),
 ];
