@@ -37,6 +37,7 @@
 //! | [`stage`] | the five verbs |
 //! | [`pipeline`] | in which order do the verbs run, and what is saved? |
 //! | [`evaluate`] | is a prediction right, by the benchmark's own tests? |
+//! | [`serve`] | how do trainers get rewards over HTTP? |
 //! | [`images`] | how is an image made from a tree, in SWE-bench's contract? |
 //! | [`batch`] | how do many instances run side by side? |
 //! | [`config`] | which value does a setting have, and who said so? |
@@ -82,6 +83,7 @@ pub mod pipeline;
 
 pub mod batch;
 pub mod images;
+pub mod serve;
 
 pub mod config;
 

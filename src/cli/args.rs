@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::artifact::{InstanceId, LogFormat};
+use crate::cli::serve_args::RewardCommand;
 
 /// Turns a repository and an issue text into a tested patch, without an agent loop.
 #[derive(Debug, Parser)]
@@ -285,7 +286,10 @@ pub(crate) struct EvaluateArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct RewardArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<RewardCommand>,
     /// Cases, one JSON object a line; - for standard input
     #[arg(default_value = "-", value_name = "FILE|-")]
     pub(crate) file: String,
@@ -404,7 +408,7 @@ fn shard(text: &str) -> Result<(u32, u32), String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected seconds, such as 2.5".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(time) if !time.is_zero() => Ok(time),

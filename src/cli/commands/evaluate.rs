@@ -14,6 +14,7 @@ use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
 use crate::cli::{print, print_json, say, select};
+use crate::config::Config;
 use crate::dataset::Dataset;
 use crate::evaluate::{
     self, EvaluateConfig, EvaluateError, Evaluation, Predictions, RunReport, SpecError,
@@ -45,13 +46,7 @@ pub(crate) async fn evaluate(
     let events = reporting.events.clone();
     let work = async {
         let (sandbox, _) = session::sandbox(&settings.config, &events).await?;
-        let config = EvaluateConfig {
-            timeout: Duration::from_secs(settings.config.evaluate.timeout),
-            step_timeout: Duration::from_secs(STEP_SECONDS),
-            limits: settings.config.sandbox.limits(),
-            jobs: session::or_cores(settings.config.run.sessions).get(),
-            reuse: !args.fresh,
-        };
+        let config = limits(&settings.config, !args.fresh);
         let evaluation = Evaluation {
             sandbox: &*sandbox,
             dataset: &dataset,
@@ -79,6 +74,17 @@ pub(crate) async fn evaluate(
     show_report(&report?, &out, output)
 }
 
+/// The limits of an evaluation that the settings ask for.
+pub(crate) fn limits(config: &Config, reuse: bool) -> EvaluateConfig {
+    EvaluateConfig {
+        timeout: Duration::from_secs(config.evaluate.timeout),
+        step_timeout: Duration::from_secs(STEP_SECONDS),
+        limits: config.sandbox.limits(),
+        jobs: session::or_cores(config.run.sessions).get(),
+        reuse,
+    }
+}
+
 fn predictions(args: &EvaluateArgs, dataset: &Dataset) -> Result<Predictions, CliError> {
     let mut predictions = if args.predictions == Path::new("gold") {
         Predictions::gold(dataset)
@@ -100,7 +106,7 @@ fn beside(predictions: &Path) -> PathBuf {
 }
 
 /// What an instance runs in: its image, or its tree where it has none.
-fn environment(instance: &Instance, repos: &Path) -> Result<EnvironmentSpec, SpecError> {
+pub(crate) fn environment(instance: &Instance, repos: &Path) -> Result<EnvironmentSpec, SpecError> {
     let path = repo::find(repos, &instance.repo);
     let tree = match (path, &instance.image) {
         (Some(path), _) => Some(Checkout::open(&path, &instance.base_commit)),
