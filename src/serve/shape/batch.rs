@@ -73,17 +73,17 @@ fn message(raw: &RawValue) -> Result<Text, Wrong> {
 /// The rewards of all items, for shapes that have no place for a missing one: a single failure
 /// fails the request, so that the trainer asks again and never sees a made-up number.
 pub(super) fn all(shape: Shape, outcomes: &[Outcome]) -> Result<Vec<f64>, Refusal> {
-    let rewards = outcomes.iter().map(|outcome| {
-        wrong_first(shape, outcomes)?;
-        outcome.reward().ok_or_else(|| shape.refuse(outcome))
-    });
-    rewards.collect()
+    wrong_first(shape, outcomes)?;
+    outcomes.iter().map(|outcome| outcome.reward().ok_or_else(|| shape.refuse(outcome))).collect()
 }
 
 /// A request with a field that another try will not mend fails with that.
 pub(super) fn wrong_first(shape: Shape, outcomes: &[Outcome]) -> Result<(), Refusal> {
-    match outcomes.iter().find(|outcome| matches!(outcome, Outcome::Wrong(_))) {
-        Some(outcome) => Err(shape.refuse(outcome)),
-        None => Ok(()),
-    }
+    let many = outcomes.len() > 1;
+    let wrong = outcomes.iter().enumerate().find_map(|(index, outcome)| match outcome {
+        Outcome::Wrong(wrong) if many => Some(wrong.clone().within(&format!("[{index}]"))),
+        Outcome::Wrong(wrong) => Some(wrong.clone()),
+        _ => None,
+    });
+    wrong.map_or(Ok(()), |wrong| Err(shape.refuse(&Outcome::Wrong(wrong))))
 }
