@@ -13,8 +13,10 @@
 //! changed paths, 1 if there is none. An answer that breaks the format or does not apply gets −1.
 
 mod answer;
+mod automaton;
 mod blocks;
 mod case;
+mod grams;
 mod lines;
 mod options;
 mod score;
