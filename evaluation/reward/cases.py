@@ -276,3 +276,117 @@ class Cases:
 
     def next(self):
         return self.random.choice([self.contents, self.answer, self.answer, self.diffs])()
+
+
+def named():
+    """One case for each input that the description of the reward lists, by its number there."""
+    add = "import os\n\n\ndef add(a, b):\n    return a - b\n\n\ndef sub(a, b):\n    return a - b\n"
+    files = {"a.py": add, "b.py": "x = 1\ny = 2\nfoo\nfoobar\n", "it's.py": "x = 1\n"}
+    right = {"a.py": add.replace("a - b", "a + b", 1), "b.py": "x = 1\ny = 3\nfoo\nfoobar\n"}
+    one = "### a.py\n<<<<<<< SEARCH\ndef add(a, b):\n    return a - b\n=======\ndef add(a, b):\n    return a + b\n>>>>>>> REPLACE"
+    two = "### b.py\n<<<<<<< SEARCH\ny = 2\n=======\ny = 3\n>>>>>>> REPLACE"
+
+    def fenced(*edits, tag="python"):
+        return "\n\n".join(f"```{tag}\n{edit}\n```" for edit in edits)
+
+    def said(text):
+        return f"<think>\nThe sign is wrong.\n</think>\n<solution>\n{text}\n</solution>"
+
+    def edit(search, replace, path="b.py"):
+        return f"### {path}\n<<<<<<< SEARCH\n{search}\n=======\n{replace}\n>>>>>>> REPLACE"
+
+    both = fenced(one, two)
+    outputs = {
+        "E01": said(both),
+        "E02": said(fenced(one, two, tag="")),
+        "E03-py": said(fenced(one, two, tag="py")),
+        "E03-diff": said(fenced(one, two, tag="diff")),
+        "E03-four": said(fenced(one, two, tag="`python")),
+        "E04": said(both).replace("\n", "\r\n"),
+        "E05": said(fenced(one).removesuffix("```")),
+        "E06": said(fenced(one.replace(">>>>>>> REPLACE", ""))),
+        "E07": said(fenced(one + "\n" + two)),
+        "E08": said(fenced(one + "\n" + two.split("\n", 1)[1])),
+        "E09": said(fenced(one.replace("### ", ""))),
+        "E10": said(fenced(one.replace("a.py", "`a.py`"))),
+        "E11": said(fenced("# fix\n" + one)),
+        "E12": said(fenced(one.replace("a.py\n", "a.py\n\n"))),
+        "E13": said(fenced(one.split("\n", 1)[1])),
+        "E14": said(fenced(edit("y = 2", "").replace("=======\n\n", "=======\n"), one)),
+        "E15": said(fenced(edit("y = 2", ""))),
+        "E16": said(fenced(edit("y = 2\n=======", "y = 3"))),
+        "E17": said(fenced(edit("y = 2", "y = 3\n=======\nz"))),
+        "E18": said(fenced(edit("y = 2", "y = 3\n```\nz\n```"))),
+        "E19": said(both.replace("REPLACE", "REPLACE ")),
+        "E20": said(both.replace("<<<<<<<", "<<<<<")),
+        "E21": said(fenced(edit("x = 1", "x = 2", "it's.py"))),
+        "E22-gone": said(fenced(two, two)),
+        "E22-kept": said(fenced(edit("y = 2", "y = 2\nz"), edit("y = 2", "y = 2\nz"))),
+        "E23": f"<think>{fenced(edit('x = 1', 'x = 9'))}</think><solution>{both}</solution>",
+        "E24": f"<think>{both}",
+        "E25": "",
+        "E26": said(fenced(edit("return a", "return c", "a.py"))),
+        "E27": said(fenced(edit("foo", "baz"))),
+        "E28": said(fenced(edit("    return a - b", "    return a + b", "a.py"))),
+        "E29": said(fenced(edit("return a - b", "return a + b", "a.py"))),
+        "E30": said(fenced(edit("y = 2 ", "y = 3"))),
+        "E31": said(fenced(edit("y = 2", "y = 2"))),
+        "E32": said(fenced(edit("y = 2", "y = 3\nz = 4"), edit("z = 4", "z = 5"))),
+        "E33": said(fenced(edit("x = 1\ny = 2", "w"), edit("y = 2\nfoo", "v"))),
+        "E34": said(fenced(edit("z", "zz", "c.py"))),
+        "E35": said(fenced(edit("", "new\nfile", "c.py"), one, two)),
+        "E36": said(fenced(edit("", "glue"))),
+        "E37": said(fenced(edit("x = 1\ny = 2\nfoo\nfoobar\n", ""))),
+        "E38": said(fenced(one, edit("nothing", "something"))),
+        "E39": said(fenced(edit("x = 1", "x = 0"))),
+        "E40": said(fenced(edit("...\ny = 2", "...\ny = 3"))),
+        "E60": f"<solution>{both}</solution><think>late</think>",
+        "E60-nested": f"<think>a<solution>{both}</solution></think>",
+        "E61": said(both).replace("The sign", "The <think> sign"),
+        "thought-empty": f"<think> \n\x1f</think><solution>{both}</solution>",
+        "solution-empty": said(""),
+        "path-blank": said(fenced(one.replace("a.py", "a.py "))),
+        "extra-file": said(fenced(one, two, edit("", "new", "c.py"))),
+        "only-new": said(fenced(edit("", "new", "c.py"))),
+        "newline-only": said(fenced(edit("foobar\n", "foobar"))),
+    }
+    cases = []
+    for name, output in outputs.items():
+        cases.append({"id": name, "code_context": files, "oracle_new_content": right, "output": output})
+    for name, context, oracle, pred in [
+        ("E59", {"a": "x\ny\n"}, {"a": "x\nz\n"}, {"a": "x\nz"}),
+        ("E59-ends", {"a": "x\ny\n"}, {"a": "x\r\ny"}, {"a": "x\x0cy\u2028"}),
+        ("E62", {"a": "e\u0301\n"}, {"a": "\u00e9\n"}, {"a": "e\u0301e\u0301\n"}),
+        ("E63", {"a": "a\nb\n" * 150}, {"a": "a\nb\n" * 70 + "new\n" + "a\nb\n" * 80}, {"a": "a\nb\n" * 100 + "new\n" + "a\nb\n" * 50}),
+        ("nothing", {}, {}, {}),
+        ("same", {"a": "x"}, {"a": "x"}, {"a": "x"}),
+        ("one-side", {"a": "x"}, {"a": "x"}, {"a": "y"}),
+        ("surrogate", {"\ud800": "\udfff\n"}, {"\ud800": "\udfff\x00\n"}, {"\ud800": "\ud83d\n"}),
+    ]:
+        cases.append({"id": name, "code_context": context, "oracle_new_content": oracle, "pred_new_content": pred})
+    mode = "diff --git a/x b/x\nold mode 100644\nnew mode 100755\n"
+    empty = "diff --git a/n.py b/n.py\nnew file mode 100644\nindex 0000000..e69de29\n"
+    rename = "diff --git a/x.py b/y.py\nsimilarity index 100%\nrename from x.py\nrename to y.py\n"
+    plain = "--- a/x.py\n+++ b/x.py\n@@ -1,2 +1,2 @@ def f():\n x\n-y\n+z\n"
+    other = plain.replace("+z", "+w")
+    binary = "diff --git a/i.png b/i.png\nindex 123..456 100644\nBinary files a/i.png and b/i.png differ\n"
+    for name, oracle, pred in [
+        ("E56", ["garbage"], ["more garbage"]),
+        ("E56-counts", [plain.replace("-1,2", "-1,9")], [plain.replace("-1,2", "-1,1")]),
+        ("E56-pred", [plain], ["garbage"]),
+        ("E57-mode", [mode], [mode]),
+        ("E57-empty", [empty], [empty]),
+        ("E58", [plain], [plain, other]),
+        ("E58-one", [plain], [other + plain]),
+        ("rename", [rename], [rename]),
+        ("rename-edit", [rename + plain.replace("b/x", "b/y")], [rename]),
+        ("binary", [binary], [binary]),
+        ("binary-other", [binary], [binary.replace("i.png", "j.png")]),
+        ("none", [], []),
+        ("blank", [""], ["\n"]),
+        ("no-newline", [plain + "\\ No newline at end of file\n"], [plain]),
+        ("short-hunk", [plain.replace("-1,2 +1,2", "-1 +1").replace(" x\n", "")], [plain]),
+        ("crlf", [plain.replace("\n", "\r\n")], [plain]),
+    ]:
+        cases.append({"id": name, "oracle_patches": oracle, "pred_patches": pred})
+    return cases

@@ -3,7 +3,9 @@
     pip install unidiff
     python evaluation/reward/parity.py target/release/agent --cases 10000
 
-`--corpus FILE` writes the cases with their expected values instead; `cargo test` reads a small one.
+`--corpus DIR` writes the cases and their expected values instead; `cargo test` reads a small set:
+
+    python evaluation/reward/parity.py --cases 400 --longest 25 --corpus tests/fixtures/reward
 """
 
 import argparse
@@ -12,7 +14,7 @@ import subprocess
 import sys
 import time
 
-from cases import Cases
+from cases import Cases, named
 from reference import reward
 
 
@@ -23,19 +25,25 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--source", help="directory of Python files [default: the standard library]")
     parser.add_argument("--longest", type=int, default=120, help="most lines of one real text")
-    parser.add_argument("--corpus", help="write cases with expected values to this file and stop")
+    parser.add_argument("--corpus", help="write cases and expected values to this directory and stop")
     args = parser.parse_args()
 
     made = Cases(args.seed, args.source, args.longest)
-    cases = [{"id": f"c{number:05}", **made.next()} for number in range(args.cases)]
+    cases = named()
+    for number in range(args.cases - len(cases)):
+        cases.append({"id": f"c{number:05}", **made.next()})
+    # Through JSON, where a high and a low surrogate side by side become one character.
+    cases = [json.loads(json.dumps(case)) for case in cases]
     start = time.perf_counter()
     expected = [reward(case) for case in cases]
     python_seconds = time.perf_counter() - start
 
     if args.corpus:
-        with open(args.corpus, "w", encoding="ascii", newline="\n") as out:
-            for case, (value, similarities) in zip(cases, expected):
-                row = {"case": case, "reward": value, "similarities": similarities}
+        with open(f"{args.corpus}/cases.jsonl", "w", encoding="ascii", newline="\n") as out:
+            out.writelines(json.dumps(case) + "\n" for case in cases)
+        with open(f"{args.corpus}/expected.jsonl", "w", encoding="ascii", newline="\n") as out:
+            for case, (value, found) in zip(cases, expected):
+                row = {"id": case["id"], "reward": value, "similarities": list(found.values())}
                 out.write(json.dumps(row) + "\n")
         return 0
 
@@ -46,9 +54,11 @@ def main():
     results = [json.loads(line) for line in done.stdout.splitlines()]
 
     worst, wrong, kinds = 0.0, [], {}
-    for case, (value, _), result in zip(cases, expected, results, strict=True):
+    for case, (value, found), result in zip(cases, expected, results, strict=True):
         got = result.get("reward")
-        delta = float("inf") if got is None or result["id"] != case["id"] else abs(got - value)
+        pairs = [(got, value)] + list(zip((s["similarity"] for s in result.get("similarities", [])), found.values()))
+        is_whole = got is not None and result["id"] == case["id"] and len(pairs) == 1 + len(found)
+        delta = max(abs(a - b) for a, b in pairs) if is_whole else float("inf")
         worst = max(worst, delta)
         kind = next(k for k in ("output", "pred_new_content", "pred_patches") if k in case)
         bucket = "-1" if value < 0 else "0" if value == 0 else "1" if value == 1 else "between"

@@ -24,6 +24,9 @@ mod stream;
 mod text;
 mod unidiff;
 
+#[cfg(test)]
+mod tests;
+
 pub use blocks::similarity;
 pub use case::{Case, CaseError, Files, Id, Input};
 pub use options::{Options, Refusal};

@@ -5,6 +5,7 @@ mod architecture;
 mod cli_errors;
 mod harness;
 mod packages;
+mod reward;
 mod solve;
 #[path = "../standin/server.rs"]
 mod standin;
