@@ -12,7 +12,7 @@ use crate::reward::Text;
 pub type Files = BTreeMap<Text, Text>;
 
 /// What a case is called; it comes back with the score.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Id {
     /// A string.
@@ -93,16 +93,28 @@ impl Case {
         }
         let mut reader = serde_json::Deserializer::from_slice(json);
         let case = serde_path_to_error::deserialize::<_, Self>(&mut reader).map_err(|error| {
-            let path = error.path().to_string();
+            // Paths of files are no UTF-8 to the tracker; the message has them.
+            let path = error.path().to_string().trim_end_matches(".?").to_owned();
             let cause = error.inner();
-            if path == "." || cause.is_syntax() || cause.is_eof() {
-                fail(cause.to_string())
+            if path == "." || !cause.is_data() {
+                fail(message(cause))
             } else {
-                fail(format!("field `{path}`: {cause}"))
+                fail(format!("field `{path}`: {}", message(cause)))
             }
         })?;
-        reader.end().map_err(|error| fail(error.to_string()))?;
+        reader.end().map_err(|error| fail(message(&error)))?;
         Ok(case)
+    }
+}
+
+/// The message without the line number, which is always 1, and for wrong data without a place.
+fn message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(text) if error.is_data() => text.to_owned(),
+        Some(text) => format!("{text} at column {}", error.column()),
+        None => text,
     }
 }
 
@@ -189,6 +201,60 @@ impl Fields {
     }
 }
 
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Id;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a number")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
+                Ok(Id::Text(text.to_owned()))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Id, E> {
+                Ok(Id::Number(number.into()))
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Id, E> {
+                Ok(Id::Number(number.into()))
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Id, E> {
+                let number = serde_json::Number::from_f64(number);
+                number.map(Id::Number).ok_or_else(|| E::custom("the number is not finite"))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// Contents by path, with the path in the message if one is wrong.
+struct Contents(Files);
+
+impl<'de> Deserialize<'de> for Contents {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Contents;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts by path")
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Contents, A::Error> {
+                let mut files = Files::new();
+                while let Some(path) = map.next_key::<Text>()? {
+                    let content = map.next_value().map_err(|error| {
+                        let text = error.to_string();
+                        let cause = text.split(" at line ").next().unwrap_or(&text);
+                        de::Error::custom(format!("path `{path}`: {cause}"))
+                    })?;
+                    files.insert(path, content);
+                }
+                Ok(Contents(files))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
 impl<'de> Deserialize<'de> for Case {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
@@ -199,13 +265,19 @@ impl<'de> Deserialize<'de> for Case {
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Case, A::Error> {
                 let mut fields = Fields::default();
-                while let Some(key) = map.next_key::<Text>()? {
-                    match &*key.to_str_lossy() {
+                while let Some(key) = map.next_key::<String>()? {
+                    match &*key {
                         "id" => fields.id = map.next_value()?,
-                        "code_context" => fields.code_context = Some(map.next_value()?),
-                        "oracle_new_content" => fields.oracle_new_content = Some(map.next_value()?),
+                        "code_context" => {
+                            fields.code_context = Some(map.next_value::<Contents>()?.0)
+                        }
+                        "oracle_new_content" => {
+                            fields.oracle_new_content = Some(map.next_value::<Contents>()?.0)
+                        }
                         "output" => fields.output = Some(map.next_value()?),
-                        "pred_new_content" => fields.pred_new_content = Some(map.next_value()?),
+                        "pred_new_content" => {
+                            fields.pred_new_content = Some(map.next_value::<Contents>()?.0)
+                        }
                         "oracle_patches" => fields.oracle_patches = Some(map.next_value()?),
                         "pred_patches" => fields.pred_patches = Some(map.next_value()?),
                         unknown => {

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::reward::blocks::{self, Block, NONE};
+use crate::reward::blocks::{self, Block};
+use crate::reward::grams::NONE;
 use crate::reward::options::Clock;
 use crate::reward::text::split_lines;
 use crate::reward::{Refusal, Text};
@@ -83,10 +84,11 @@ fn line_blocks(a: &[&[u8]], b: &[&[u8]], clock: &mut Clock) -> Result<Vec<Block>
         counts[number as usize] += 1;
         number_b.push(number);
     }
-    let number_a = a.iter().map(|line| numbers.get(line).copied().unwrap_or(NONE)).collect();
+    let number_a: Vec<u32> =
+        a.iter().map(|line| numbers.get(line).copied().unwrap_or(NONE)).collect();
     let popular = |count: usize| b.len() >= POPULARITY_FROM && count > b.len() / 100 + 1;
-    let is_anchor = counts.into_iter().map(|count| !popular(count)).collect();
-    blocks::matching_lines(number_a, number_b, is_anchor, clock)
+    let is_anchor: Vec<bool> = counts.into_iter().map(|count| !popular(count)).collect();
+    blocks::matching_lines(&number_a, &number_b, &is_anchor, clock)
 }
 
 /// All steps from the first lines to the last.

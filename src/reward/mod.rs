@@ -13,14 +13,19 @@
 //! changed paths, 1 if there is none. An answer that breaks the format or does not apply gets −1.
 
 mod answer;
+mod automaton;
 mod blocks;
 mod case;
+mod grams;
 mod lines;
 mod options;
 mod score;
 mod stream;
 mod text;
 mod unidiff;
+
+#[cfg(test)]
+mod tests;
 
 pub use blocks::similarity;
 pub use case::{Case, CaseError, Files, Id, Input};

@@ -15,14 +15,16 @@ pub struct Options {
     /// error and no reward. The default is 256 MiB.
     pub max_text: usize,
     /// Most code points that two changes of one path may have together where they must be
-    /// compared. Beyond it the case gets an error and no reward. The default is 16 Mi; comparing
-    /// takes up to about 100 bytes of memory for each.
+    /// compared. Beyond it the case gets an error and no reward. The default is 4 Mi; comparing
+    /// takes up to about 300 bytes of memory for each.
     pub max_change: usize,
+    /// Threads for the files of one case, where these are large; 1 by default.
+    pub threads: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { safe: false, deadline: None, max_text: 256 << 20, max_change: 16 << 20 }
+        Self { safe: false, deadline: None, max_text: 256 << 20, max_change: 4 << 20, threads: 1 }
     }
 }
 
@@ -63,6 +65,7 @@ pub enum Refusal {
 pub(crate) struct Limits {
     pub(crate) max_text: usize,
     pub(crate) max_change: usize,
+    pub(crate) threads: usize,
     end: Option<(Instant, Duration)>,
 }
 
@@ -71,7 +74,8 @@ impl Limits {
     pub(crate) fn start(options: &Options) -> Self {
         let end =
             options.deadline.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
-        Self { max_text: options.max_text, max_change: options.max_change, end }
+        let Options { max_text, max_change, threads, .. } = *options;
+        Self { max_text, max_change, threads, end }
     }
 
     pub(crate) fn check_text(&self, path: &Text, bytes: usize) -> Result<(), Refusal> {
@@ -115,5 +119,20 @@ impl Clock {
             Some((end, limit)) if Instant::now() >= end => Err(Refusal::Deadline(limit)),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_runs_out_and_an_endless_one_does_not() {
+        let options = Options { deadline: Some(Duration::from_nanos(1)), ..Options::default() };
+        let mut clock = Limits::start(&options).clock();
+        let spent = (0..10).find_map(|_| clock.spend(STEPS).err());
+        assert_eq!(spent, Some(Refusal::Deadline(Duration::from_nanos(1))));
+        let mut clock = Clock::endless();
+        assert!((0..10).all(|_| clock.spend(usize::MAX).is_ok()));
     }
 }

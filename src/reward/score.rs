@@ -1,5 +1,10 @@
 //! From a case to its score.
 
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
@@ -10,6 +15,9 @@ use crate::reward::options::Limits;
 use crate::reward::text::code_points;
 use crate::reward::unidiff::{self, Change, Changes};
 use crate::reward::{Case, CaseError, Files, Id, Input, Options, Refusal, Text};
+
+/// Bytes of changes from which on files are compared side by side.
+const WORTH_A_THREAD: usize = 1 << 15;
 
 /// What a case got.
 ///
@@ -226,17 +234,55 @@ pub fn unidiff_reward(oracle_patches: &[Text], pred_patches: &[Text], options: &
 
 /// The mean likeness over all paths that either side changes.
 fn compare(pred: &Changes, oracle: &Changes, limits: &Limits) -> Result<Score, Refusal> {
-    let mut similarities = Vec::new();
-    for path in pred.keys().chain(oracle.keys().filter(|path| !pred.contains_key(*path))) {
-        let similarity = match (pred.get(path), oracle.get(path)) {
-            (Some(pred), Some(oracle)) => likeness(path, &pred.text, &oracle.text, limits)?,
-            _ => 0.0,
-        };
-        similarities.push(Similarity { path: path.clone(), similarity });
-    }
+    let paths: Vec<&Text> =
+        pred.keys().chain(oracle.keys()).collect::<BTreeSet<_>>().into_iter().collect();
+    let one = |path: &Text| match (pred.get(path), oracle.get(path)) {
+        (Some(pred), Some(oracle)) => likeness(path, &pred.text, &oracle.text, limits),
+        _ => Ok(0.0),
+    };
+    let size = |changes: &Changes| {
+        changes.values().map(|change| change.text.as_bytes().len()).sum::<usize>()
+    };
+    let threads = if size(pred).min(size(oracle)) < WORTH_A_THREAD { 1 } else { limits.threads };
+    let similarities = in_parallel(&paths, threads, one)?;
+    let similarities: Vec<_> = paths
+        .into_iter()
+        .zip(similarities)
+        .map(|(path, similarity)| Similarity { path: path.clone(), similarity })
+        .collect();
     let reward = Some(mean(&similarities));
     let flags = if similarities.is_empty() { vec![Flag::NoChange] } else { Vec::new() };
     Ok(Score { reward, similarities, flags, ..Score::nothing() })
+}
+
+/// Applies `one` to each path, in order or side by side; the first refusal in order counts.
+fn in_parallel(
+    paths: &[&Text],
+    threads: usize,
+    one: impl Fn(&Text) -> Result<f64, Refusal> + Sync,
+) -> Result<Vec<f64>, Refusal> {
+    let threads = threads.min(paths.len());
+    if threads <= 1 {
+        return paths.iter().map(|path| one(path)).collect();
+    }
+    let slots: Vec<OnceLock<_>> = paths.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((path, slot)) = {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            paths.get(index).zip(slots.get(index))
+        } {
+            // Each slot is taken once.
+            let _ = slot.set(one(path));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    slots.into_iter().map(|slot| slot.into_inner().unwrap_or(Ok(0.0))).collect()
 }
 
 /// 1 if there is no path.

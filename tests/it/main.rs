@@ -5,6 +5,7 @@ mod architecture;
 mod cli_errors;
 mod harness;
 mod packages;
+mod reward;
 mod reward_serve;
 mod solve;
 #[path = "../standin/server.rs"]

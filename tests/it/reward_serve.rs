@@ -284,7 +284,8 @@ fn an_instance_id_stands_for_its_reference() {
 #[test]
 fn a_rollout_group_runs_equal_patches_once_and_failures_cost() {
     let served = Served::start(&["--dataset", "sample", "--sandbox", "local", "--kind", "tests"]);
-    let wrong = gold().lines().map(|line| {
+    let gold_patch = gold();
+    let wrong = gold_patch.lines().map(|line| {
         if line.starts_with('+') && !line.starts_with("+++") {
             "+raise SystemExit(1)\n".to_owned()
         } else {

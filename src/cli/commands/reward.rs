@@ -12,9 +12,10 @@ use crate::cli::say;
 use crate::reward::{Options, Summary, score_lines};
 
 pub(crate) fn reward(args: &RewardArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let options = options(args);
     let workers =
         args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    let (safe, deadline) = (args.safe, args.deadline);
+    let options = Options { safe, deadline, threads: workers, ..Options::default() };
     let reader: Box<dyn BufRead + Send> = if args.file == "-" {
         Box::new(BufReader::new(io::stdin()))
     } else {
@@ -31,10 +32,6 @@ pub(crate) fn reward(args: &RewardArgs, output: &OutputArgs) -> Result<ExitCode,
             Err(CliError::new(Kind::Environment, format!("cannot score {}: {error}", args.file)))
         }
     }
-}
-
-fn options(args: &RewardArgs) -> Options {
-    Options { safe: args.safe, deadline: args.deadline, ..Options::default() }
 }
 
 fn finish(summary: Summary, output: &OutputArgs) -> ExitCode {
