@@ -131,6 +131,8 @@ pub(super) fn kind(raw: &RawValue) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde_json::Value;
 
     use super::*;
@@ -147,9 +149,9 @@ mod tests {
         // The neighbours can still be read, and so can this one as Python's text.
         let fields = Fields::of(raw).unwrap();
         assert_eq!(fields.read("a").unwrap(), Some(1));
-        type Python = IndexMap<String, Vec<Text>>;
+        type Python = BTreeMap<String, Vec<Text>>;
         assert!(fields.need::<Python>("files").is_ok());
-        let wrong = fields.need::<IndexMap<String, Vec<u8>>>("n").unwrap_err();
+        let wrong = fields.need::<BTreeMap<String, Vec<u8>>>("n").unwrap_err();
         assert_eq!(wrong.field, "n.b[1]");
         assert!(wrong.message.starts_with("invalid type: string"), "{}", wrong.message);
         assert_eq!(fields.need::<Text>("missing").unwrap_err().message, "is missing");

@@ -384,7 +384,7 @@ fn bad_input_is_named_and_harms_nobody() {
             "/verl",
             r#"{"solution_str": "x", "ground_truth": {"oracle_new_content": {"m": 7}}}"#,
             422,
-            "ground_truth.oracle_new_content.m: invalid type: integer",
+            "ground_truth.oracle_new_content.?: invalid type: integer",
         ),
         (
             "/verl",
