@@ -8,7 +8,7 @@ use std::ops::Range;
 use indexmap::IndexMap;
 use memchr::memmem;
 
-use crate::reward::options::Limits;
+use crate::reward::options::{Clock, Limits};
 use crate::reward::text::is_blank;
 use crate::reward::{Files, Refusal, Text};
 
@@ -65,10 +65,11 @@ pub(crate) fn new_contents(
         by_path.entry(edit.path).or_default().push(edit);
     }
     let mut files = Files::new();
+    let clock = &mut limits.clock();
     for (path, edits) in by_path {
         let path = Text::from_wtf8(path.to_vec());
         let old = code_context.get(&path).map_or(&b""[..], Text::as_bytes);
-        let new = apply(&path, old, &edits, limits)?;
+        let new = apply(&path, old, &edits, limits, clock)?;
         files.insert(path, Text::from_wtf8(new));
     }
     Ok(files)
@@ -147,9 +148,11 @@ fn apply(
     old: &[u8],
     edits: &[Edit<'_>],
     limits: &Limits,
+    clock: &mut Clock,
 ) -> Result<Vec<u8>, AnswerError> {
     let mut content = [b"\n", old].concat();
     for edit in edits {
+        clock.spend(content.len() / 4)?;
         if edit.search == edit.replace {
             return Err(FormatError::NoChange(path.clone()).into());
         }

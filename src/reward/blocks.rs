@@ -389,10 +389,10 @@ mod tests {
         while let Some(((alo, ahi), (blo, bhi))) = todo.pop() {
             let mut best = Block { a: alo, b: blo, length: 0 };
             let mut row = vec![0; b.len() + 1];
-            for i in alo..ahi {
+            for (i, symbol) in a.iter().enumerate().take(ahi).skip(alo) {
                 let mut next = vec![0; b.len() + 1];
                 for j in blo..bhi {
-                    if a[i] == b[j] && is_anchor[b[j] as usize] {
+                    if *symbol == b[j] && is_anchor[b[j] as usize] {
                         let length = if j > blo { row[j] } else { 0 } + 1;
                         next[j + 1] = length;
                         if length > best.length {

@@ -269,14 +269,14 @@ impl<'de> Deserialize<'de> for Case {
                     match &*key {
                         "id" => fields.id = map.next_value()?,
                         "code_context" => {
-                            fields.code_context = Some(map.next_value::<Contents>()?.0)
+                            fields.code_context = Some(map.next_value::<Contents>()?.0);
                         }
                         "oracle_new_content" => {
-                            fields.oracle_new_content = Some(map.next_value::<Contents>()?.0)
+                            fields.oracle_new_content = Some(map.next_value::<Contents>()?.0);
                         }
                         "output" => fields.output = Some(map.next_value()?),
                         "pred_new_content" => {
-                            fields.pred_new_content = Some(map.next_value::<Contents>()?.0)
+                            fields.pred_new_content = Some(map.next_value::<Contents>()?.0);
                         }
                         "oracle_patches" => fields.oracle_patches = Some(map.next_value()?),
                         "pred_patches" => fields.pred_patches = Some(map.next_value()?),

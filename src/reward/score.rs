@@ -193,10 +193,14 @@ fn changes(context: &Files, new_contents: &Files, limits: &Limits) -> Result<Cha
 #[must_use]
 pub fn unidiff_reward(oracle_patches: &[Text], pred_patches: &[Text], options: &Options) -> Score {
     let limits = Limits::start(options);
-    let pred = unidiff::parse_all(pred_patches);
-    let oracle = unidiff::parse_all(oracle_patches);
-    let mut score = match compare(&pred.changes, &oracle.changes, &limits) {
-        Ok(score) => score,
+    let clock = &mut limits.clock();
+    let both = unidiff::parse_all(pred_patches, clock)
+        .and_then(|pred| Ok((pred, unidiff::parse_all(oracle_patches, clock)?)))
+        .and_then(|(pred, oracle)| {
+            Ok((compare(&pred.changes, &oracle.changes, &limits)?, pred, oracle))
+        });
+    let (mut score, pred, oracle) = match both {
+        Ok(both) => both,
         Err(refusal) => return refusal.into(),
     };
     if pred.unparsable {

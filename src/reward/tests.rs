@@ -174,9 +174,11 @@ fn a_stream_keeps_the_order_and_scores_around_bad_lines() {
             "id": number, "code_context": {"a": text},
             "oracle_new_content": {"a": format!("{text}x")}, "pred_new_content": {"a": format!("{text}y{number}")},
         });
-        lines += &if number % 10 == 3 { "{\n".to_owned() } else { format!("{case}\r\n\n") };
+        let line = if number % 10 == 3 { "{\n".to_owned() } else { format!("{case}\r\n\n") };
+        lines += &line;
     }
-    lines += &format!("{{\"id\": \"{}\"}}", "z".repeat(50_000));
+    let long = json!({"id": "z".repeat(50_000)}).to_string();
+    lines += &long;
     let options = Options { max_text: 48 << 10, threads: 2, ..Options::default() };
     let mut out = Vec::new();
     let summary = score_lines(lines.as_bytes(), &mut out, &options, 4).unwrap();
@@ -191,5 +193,5 @@ fn a_stream_keeps_the_order_and_scores_around_bad_lines() {
         assert_eq!((&row["id"], row.get("reward").is_none()), (&expected, number % 10 == 3));
     }
     let error = rows[500]["error"].as_str().unwrap();
-    assert_eq!(error, "not scored: the line has 50010 bytes, more than the limit of 49152");
+    assert_eq!(error, "not scored: the line has 50009 bytes, more than the limit of 49152");
 }

@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 
 use regex::bytes::{Captures, Regex};
 
-use crate::reward::Text;
+use crate::reward::options::Clock;
 use crate::reward::text::{is_blank, strip};
+use crate::reward::{Refusal, Text};
 
 const DEV_NULL: &[u8] = b"/dev/null";
 
@@ -34,9 +35,10 @@ pub(crate) struct Parsed {
 }
 
 /// Reads all texts; a later change of a path replaces an earlier one.
-pub(crate) fn parse_all(texts: &[Text]) -> Parsed {
+pub(crate) fn parse_all(texts: &[Text], clock: &mut Clock) -> Result<Parsed, Refusal> {
     let mut parsed = Parsed::default();
     for text in texts {
+        clock.spend(text.as_bytes().len() * 8)?;
         let files = match parse(text.as_bytes()) {
             Ok(files) if !files.is_empty() || is_blank(text.as_bytes()) => files,
             _ => {
@@ -53,7 +55,7 @@ pub(crate) fn parse_all(texts: &[Text]) -> Parsed {
             parsed.changes.insert(path, change);
         }
     }
-    parsed
+    Ok(parsed)
 }
 
 /// The library refuses the text.
@@ -146,6 +148,12 @@ fn group<'a>(captures: &Captures<'a>, index: usize) -> &'a [u8] {
     captures.get(index).map_or(&[], |found| found.as_bytes())
 }
 
+/// The line that begins a file in git's format. The patterns are tried on few lines.
+fn git_header(line: &[u8]) -> Option<Captures<'_>> {
+    let patterns = line.starts_with(b"diff --git ").then_some(&*GIT)?;
+    patterns.iter().find_map(|pattern| pattern.captures(line))
+}
+
 /// Where the parser stands between two lines.
 #[derive(Default)]
 struct Parser<'a> {
@@ -162,7 +170,8 @@ fn parse(text: &[u8]) -> Result<Vec<File<'_>>, Refused> {
     let mut parser = Parser::default();
     let mut lines = text.split_inclusive(|&byte| byte == b'\n');
     while let Some(line) = lines.next() {
-        if let Some(header) = HUNK.captures(line) {
+        let header = line.starts_with(b"@@").then(|| HUNK.captures(line)).flatten();
+        if let Some(header) = header {
             parser.in_info = false;
             let hunk = hunk(&header, &mut lines)?;
             parser.current().ok_or(Refused)?.hunks.push(hunk);
@@ -185,14 +194,14 @@ impl<'a> Parser<'a> {
 
     /// A line outside of hunks.
     fn line(&mut self, line: &'a [u8]) -> Result<(), Refused> {
-        if let Some(names) = GIT.iter().find_map(|pattern| pattern.captures(line)) {
+        if let Some(names) = git_header(line) {
             let (source, target) = (group(&names, 1), group(&names, 2));
             self.open(File::new(source, target));
             self.source = Some(source);
             self.in_info = true;
-        } else if NEW_FILE.is_match(line) {
+        } else if line.starts_with(b"new file") && NEW_FILE.is_match(line) {
             self.header_file()?.source = DEV_NULL;
-        } else if DELETED_FILE.is_match(line) {
+        } else if line.starts_with(b"deleted") && DELETED_FILE.is_match(line) {
             self.header_file()?.target = DEV_NULL;
         } else if line.starts_with(b"--- ") {
             self.source = NAME.captures(line).map(|name| group(&name, 1));
@@ -240,7 +249,8 @@ impl<'a> Parser<'a> {
             self.in_file = false;
             self.in_info = true;
         }
-        if let Some(name) = BINARY.captures(line) {
+        let name = line.starts_with(b"Binary").then(|| BINARY.captures(line)).flatten();
+        if let Some(name) = name {
             self.source = Some(group(&name, 1));
             if !self.in_file {
                 self.open(File::new(group(&name, 1), b""));
