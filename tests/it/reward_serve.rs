@@ -357,8 +357,8 @@ fn infra_failures_are_masked_and_never_scored() {
 }
 
 #[test]
-fn bad_input_is_named_and_harms_nobody() {
-    let served = Served::start(&["--max-body", "1M", "--dataset", "sample"]);
+fn bad_input_is_named_by_its_field() {
+    let served = Served::start(&["--dataset", "sample"]);
     let deep = "[".repeat(200_000);
     let nested = format!("{{\"output\": {}{}}}", "[".repeat(200_000), "]".repeat(200_000));
     let good = case("good", "a + 1");
@@ -431,6 +431,12 @@ fn bad_input_is_named_and_harms_nobody() {
     assert_eq!(odd.status, 200, "{}", odd.body);
     assert!(odd.body["reward"].as_f64().unwrap() > 0.0);
 
+    assert_eq!(served.ok("/score", &good)["reward"], 1.0);
+}
+
+#[test]
+fn bodies_beyond_the_limit_are_refused_and_harm_nobody() {
+    let served = Served::start(&["--max-body", "1M"]);
     // A body beyond the limit: announced, and in chunks that announce nothing.
     let large = format!("[\"{}\"]", "x".repeat(20 << 20));
     let reply = served.post("/score", &large);
@@ -455,7 +461,7 @@ fn bad_input_is_named_and_harms_nobody() {
     let _ = stream.read_to_end(&mut Vec::new());
 
     // Nobody else noticed.
-    assert_eq!(served.ok("/score", &good)["reward"], 1.0);
+    assert_eq!(served.ok("/score", &case("good", "a + 1"))["reward"], 1.0);
     assert_eq!(served.get("/health").body["status"], "ok");
 }
 
