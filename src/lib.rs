@@ -20,6 +20,7 @@
 //! | [`artifact`] | what do stages hand to one another? |
 //! | [`event`] | what happened? |
 //! | [`patch`] | how does an answer become a diff, and when are two diffs the same change? |
+//! | [`reward`] | how alike are a predicted and the true change? (SWE-RL's reward) |
 //! | [`source`] | what is in a Python file? |
 //! | [`testlog`] | which tests passed, says this log? |
 //! | [`context`] | which files is the model shown, within a token budget? |
@@ -36,6 +37,7 @@
 //! | [`stage`] | the five verbs |
 //! | [`pipeline`] | in which order do the verbs run, and what is saved? |
 //! | [`evaluate`] | is a prediction right, by the benchmark's own tests? |
+//! | [`serve`] | how do trainers get rewards over HTTP? |
 //! | [`images`] | how is an image made from a tree, in SWE-bench's contract? |
 //! | [`batch`] | how do many instances run side by side? |
 //! | [`config`] | which value does a setting have, and who said so? |
@@ -60,6 +62,7 @@ pub mod context;
 pub mod patch;
 pub mod prompt;
 pub mod retrieval;
+pub mod reward;
 pub mod source;
 pub mod testlog;
 
@@ -80,6 +83,7 @@ pub mod pipeline;
 
 pub mod batch;
 pub mod images;
+pub mod serve;
 
 pub mod config;
 

@@ -1,10 +1,13 @@
 //! What can be typed. Parsing validates and never does anything.
 
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::artifact::{InstanceId, LogFormat};
+use crate::cli::serve_args::RewardCommand;
 
 /// Turns a repository and an issue text into a tested patch, without an agent loop.
 #[derive(Debug, Parser)]
@@ -73,6 +76,8 @@ pub(crate) enum Command {
     Rerank(StageArgs),
     /// Grade predictions with a benchmark's own tests
     Evaluate(EvaluateArgs),
+    /// Score predicted changes by SWE-RL's reward: JSON lines in, JSON lines out
+    Reward(RewardArgs),
     /// Say why a patch won
     Explain(ExplainArgs),
     /// Show how far a run is, or draw its events again
@@ -281,6 +286,26 @@ pub(crate) struct EvaluateArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct RewardArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<RewardCommand>,
+    /// Cases, one JSON object a line; - for standard input
+    #[arg(default_value = "-", value_name = "FILE|-")]
+    pub(crate) file: String,
+    /// Mend the published definition's holes: diffs that cannot be parsed score 0, equal changes
+    /// without lines score 1; such results carry the flag `mended`
+    #[arg(long)]
+    pub(crate) safe: bool,
+    /// Longest time for one case; one that takes longer gets an error and no reward
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) deadline: Option<Duration>,
+    /// Cases scored at the same time [default: one for each processor]
+    #[arg(short, long, value_name = "N")]
+    pub(crate) jobs: Option<NonZero<usize>>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Run directory
     #[arg(value_name = "RUN")]
@@ -380,6 +405,14 @@ fn shard(text: &str) -> Result<(u32, u32), String> {
     match parsed {
         Some((k, n)) if k >= 1 && k <= n => Ok((k, n)),
         _ => Err("expected K/N with 1 <= K <= N, such as 2/8".to_owned()),
+    }
+}
+
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected seconds, such as 2.5".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err("expected seconds above 0, such as 2.5".to_owned()),
     }
 }
 

@@ -1,13 +1,30 @@
-//! What an instance of a dataset runs in when it is graded.
+//! What an instance of a dataset runs in when it is graded, and under which limits.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::artifact::Instance;
-use crate::evaluate::SpecError;
+use crate::cli::session;
+use crate::config::Config;
+use crate::evaluate::{EvaluateConfig, SpecError};
 use crate::pipeline::BaseTree;
 use crate::repo::{self, Checkout};
 use crate::sandbox::EnvironmentSpec;
+
+/// Seconds for each step before the tests, such as applying a patch.
+const STEP_SECONDS: u64 = 120;
+
+/// The limits of an evaluation that the settings ask for.
+pub(crate) fn limits(config: &Config, reuse: bool) -> EvaluateConfig {
+    EvaluateConfig {
+        timeout: Duration::from_secs(config.evaluate.timeout),
+        step_timeout: Duration::from_secs(STEP_SECONDS),
+        limits: config.sandbox.limits(),
+        jobs: session::or_cores(config.run.sessions).get(),
+        reuse,
+    }
+}
 
 /// What an instance runs in: its image, or its tree where it has none.
 pub(crate) fn environment(instance: &Instance, repos: &Path) -> Result<EnvironmentSpec, SpecError> {

@@ -12,6 +12,7 @@ mod error;
 mod issue;
 mod job;
 mod select;
+mod serve_args;
 mod session;
 mod settings;
 
@@ -22,6 +23,7 @@ use clap::Parser;
 
 use crate::cli::args::{Cli, Command, ImagesCommand};
 use crate::cli::error::{CliError, Kind};
+use crate::cli::serve_args::RewardCommand;
 
 /// Runs the program: the command line in, the exit code out.
 #[must_use]
@@ -71,6 +73,10 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         }
         Command::Rerank(args) => commands::rerank::rerank(&args, output),
         Command::Evaluate(args) => commands::evaluate::evaluate(args, output).await,
+        Command::Reward(args) => match args.command {
+            Some(RewardCommand::Serve(args)) => commands::reward_serve::serve(&args, output).await,
+            None => commands::reward::reward(&args, output),
+        },
         Command::Explain(args) => commands::explain::explain(&args, output),
         Command::Status(args) => commands::status::status(&args, output),
         Command::Images(ImagesCommand::Build(args)) => commands::images::build(args, output).await,

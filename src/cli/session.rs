@@ -181,10 +181,13 @@ pub(crate) async fn sandbox(
     config: &Config,
     events: &Events,
 ) -> Result<(Arc<dyn Sandbox>, String), CliError> {
-    let run_id =
-        format!("{}-{}", std::process::id(), time::OffsetDateTime::now_utc().unix_timestamp());
-    Ok(sandbox::connect(config.run.sandbox, config.sandbox.clone(), &run_id, events.clone())
+    Ok(sandbox::connect(config.run.sandbox, config.sandbox.clone(), &run_id(), events.clone())
         .await?)
+}
+
+/// A name for the sessions of this process.
+pub(crate) fn run_id() -> String {
+    format!("{}-{}", std::process::id(), time::OffsetDateTime::now_utc().unix_timestamp())
 }
 
 /// The plan that the settings describe.

@@ -11,6 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("event", &["artifact"]),
     // Pure and synchronous.
     ("patch", &["artifact"]),
+    ("reward", &[]),
     ("source", &["artifact"]),
     ("testlog", &["artifact"]),
     ("prompt", &["artifact"]),
@@ -50,6 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["artifact", "event", "llm", "prompt", "repo", "sandbox", "stage", "store", "tools"],
     ),
     ("evaluate", &["artifact", "dataset", "event", "harness", "sandbox", "testlog"]),
+    ("serve", &["artifact", "dataset", "evaluate", "event", "patch", "repo", "reward", "sandbox"]),
     ("images", &["artifact", "dataset", "event", "repo", "sandbox", "testlog"]),
     ("batch", &["artifact", "event", "pipeline", "store", "tools"]),
     ("config", &["sandbox", "stage"]),
@@ -57,7 +59,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "cli",
         &[
             "artifact", "batch", "config", "dataset", "evaluate", "event", "images", "llm",
-            "pipeline", "prompt", "repo", "report", "sandbox", "stage", "store", "tools",
+            "pipeline", "prompt", "repo", "report", "reward", "sandbox", "serve", "stage", "store",
+            "tools",
         ],
     ),
 ];

@@ -6,6 +6,8 @@ mod cli_errors;
 mod harness;
 mod outside;
 mod packages;
+mod reward;
+mod reward_serve;
 mod solve;
 #[path = "../standin/server.rs"]
 mod standin;

@@ -3,21 +3,17 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::{EvaluateArgs, OutputArgs};
-use crate::cli::environment::environment;
+use crate::cli::environment::{environment, limits};
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
 use crate::cli::{print, print_json, say, select};
 use crate::dataset::Dataset;
-use crate::evaluate::{self, EvaluateConfig, EvaluateError, Evaluation, Predictions, RunReport};
-
-/// Seconds for each step before the tests, such as applying a patch.
-const STEP_SECONDS: u64 = 120;
+use crate::evaluate::{self, EvaluateError, Evaluation, Predictions, RunReport};
 
 pub(crate) async fn evaluate(
     args: EvaluateArgs,
@@ -39,13 +35,7 @@ pub(crate) async fn evaluate(
     let events = reporting.events.clone();
     let work = async {
         let (sandbox, _) = session::sandbox(&settings.config, &events).await?;
-        let config = EvaluateConfig {
-            timeout: Duration::from_secs(settings.config.evaluate.timeout),
-            step_timeout: Duration::from_secs(STEP_SECONDS),
-            limits: settings.config.sandbox.limits(),
-            jobs: session::or_cores(settings.config.run.sessions).get(),
-            reuse: !args.fresh,
-        };
+        let config = limits(&settings.config, !args.fresh);
         let evaluation = Evaluation {
             sandbox: &*sandbox,
             dataset: &dataset,

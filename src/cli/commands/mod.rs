@@ -9,6 +9,8 @@ pub(crate) mod inventory;
 pub(crate) mod localize;
 pub(crate) mod packages;
 pub(crate) mod rerank;
+pub(crate) mod reward;
+pub(crate) mod reward_serve;
 pub(crate) mod run;
 pub(crate) mod solve;
 pub(crate) mod stage;
