@@ -1,13 +1,13 @@
-"""Time for one similarity: `agent reward` against CPython's difflib and cydifflib, same cases.
+"""Processor time for one similarity: `agent reward` against CPython's difflib and cydifflib, same cases.
 
     pip install cydifflib unidiff
     python evaluation/reward/bench.py target/release/agent
 
 Each case compares two change texts of about N characters: unrelated ones (pieces of different
 Python files) and related ones (the same piece, changed in places). All three run on one thread.
-`agent` reads the cases as JSON lines, so that reading, diffing lines and writing is in its time;
-starting the process is not (the time of an empty run is taken off). The others get the finished
-change texts and only match.
+`agent` reads the cases as JSON lines, so that reading, diffing lines and writing is in its time, all
+threads together; starting the process is not (the time of an empty run is taken off). The others get
+the finished change texts and only match. Processor time, so that a busy machine does not disturb.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import difflib
 import json
 import os
 import platform
-import random
+import resource
 import statistics
 import subprocess
 import time
@@ -46,19 +46,23 @@ def timed(function, least=0.2):
     """Seconds of one call; the best of several where that is quick."""
     best, spent = float("inf"), 0.0
     while spent < least:
-        start = time.perf_counter()
+        start = time.process_time()
         value = function()
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         best, spent = min(best, seconds), spent + seconds
     return best, value
 
 
 def agent_seconds(agent, lines, repeat):
     """Seconds for one case, and the values."""
+    def spent():
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
     def run(text):
-        start = time.perf_counter()
+        start = spent()
         done = subprocess.run([agent, "reward", "-", "-j", "1"], input=text, stdout=subprocess.PIPE, check=True)
-        return time.perf_counter() - start, done.stdout
+        return spent() - start, done.stdout
 
     empty = min(run(b"")[0] for _ in range(5))
     seconds, out = min((run(lines * repeat) for _ in range(3)), key=lambda pair: pair[0])
@@ -89,7 +93,7 @@ def main():
                 slow = timed(lambda: difflib.SequenceMatcher(None, a, b, autojunk=False).ratio())
                 cython = timed(lambda: cydifflib.SequenceMatcher(None, a, b, autojunk=False).ratio())
                 line = json.dumps(case).encode() + b"\n"
-                fast, values = agent_seconds(args.agent, line, max(20, 2_000_000 // size))
+                fast, values = agent_seconds(args.agent, line, max(100, 4_000_000 // size))
                 assert all(abs(value - slow[1]) <= 1e-12 for value in values), (values[0], slow[1])
                 rows.append((slow[0], cython[0], fast))
             slow, cython, fast = (statistics.mean(column) for column in zip(*rows))

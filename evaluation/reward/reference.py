@@ -69,7 +69,7 @@ def diff_changes(patches):
     for patch in patches:
         try:
             files = unidiff.PatchSet(patch)
-        except unidiff.errors.UnidiffParseError:
+        except Exception:  # whatever the library raises, the text contributes nothing
             continue
         for file in files:
             if file.is_binary_file:
