@@ -5,7 +5,7 @@
 
 `--corpus DIR` writes the cases and their expected values instead; `cargo test` reads a small set:
 
-    python evaluation/reward/parity.py --cases 400 --longest 25 --corpus tests/fixtures/reward
+    python evaluation/reward/parity.py --cases 400 --longest 25 --source evaluation --corpus tests/fixtures/reward
 """
 
 import argparse
