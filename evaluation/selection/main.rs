@@ -168,7 +168,7 @@ fn simulate(instances: usize, seed: u64, out: &Path) -> Result<String> {
         let _ = writeln!(text, "## {title}\n\n{}", summary(sum));
         let _ =
             writeln!(text, "Gap between `mini` and the oracle closed by `evidence`: {closed:.2}\n");
-        let _ = writeln!(text, "{}", table("cell", rows));
+        let _ = writeln!(text, "{}", table("cell", rows, None));
     }
     let swe_rl: Vec<(u64, &Cell)> =
         (0u64..).zip(&cells).filter(|(_, (swe, _))| *swe).map(|(s, (_, cell))| (s, cell)).collect();
@@ -218,7 +218,7 @@ fn budgets(cases: &[Case], repeats: usize, seed: u64, out: &Path) -> Result<Stri
         let title = format!("Solved by policy over {axis}");
         fs::write(out.join(file), plot(&title, axis, points))?;
         let rows: Vec<(String, Score)> = points.iter().map(|(n, s)| (n.to_string(), *s)).collect();
-        let _ = writeln!(text, "{}\n![{title}]({file})\n", table(axis, &rows));
+        let _ = writeln!(text, "{}\n![{title}]({file})\n", table(axis, &rows, Some(repeats)));
     }
     Ok(text)
 }

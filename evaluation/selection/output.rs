@@ -52,8 +52,16 @@ pub(crate) fn summary(score: &Score) -> String {
     out
 }
 
-/// One row a cell or budget: percentages of all cases.
-pub(crate) fn table(first: &str, rows: &[(String, Score)]) -> String {
+/// One row a cell or budget: percentages of all cases. With `repeats`, each has its interval, for
+/// as many cases as there are without the repeats.
+pub(crate) fn table(first: &str, rows: &[(String, Score)], repeats: Option<usize>) -> String {
+    let shown = |solved: usize, cases: usize| match repeats {
+        None => percent(solved, cases),
+        Some(repeats) => {
+            let (low, high) = wilson(solved / repeats.max(1), cases / repeats.max(1));
+            format!("{} [{:.1}, {:.1}]", percent(solved, cases), 100.0 * low, 100.0 * high)
+        }
+    };
     let names: Vec<String> = Policy::ALL.iter().map(|p| format!("`{}`", p.name())).collect();
     let mut out = format!(
         "| {first} | {} | oracle | gap closed | lead |\n|---{}|---|---|---|\n",
@@ -62,7 +70,7 @@ pub(crate) fn table(first: &str, rows: &[(String, Score)]) -> String {
     );
     for (name, score) in rows {
         let solved: Vec<String> =
-            Policy::ALL.iter().map(|p| percent(score.by(*p), score.cases)).collect();
+            Policy::ALL.iter().map(|p| shown(score.by(*p), score.cases)).collect();
         let closed = recovered(score).map_or("-".to_owned(), |share| format!("{share:.2}"));
         let _ = writeln!(
             out,

@@ -2,7 +2,7 @@
 //!
 //! Each class gets a score that is linear in its [`traits`](traits::traits); the scores of all
 //! classes and of "none of them is right" make a posterior by softmax. The weights are the maximum
-//! of the likelihood on simulated matrices (`evaluation/selection`, command `fit`, which also says
+//! of the likelihood on simulated matrices (`evaluation/selection`, command `fit`; the README there says
 //! what else was tried); no benchmark's answers went into them. Without executions only the votes
 //! differ, and the policy is `majority`.
 
