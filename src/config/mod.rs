@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_value_out_of_range_names_the_setting_and_its_origin() {
         let say = |set: &str| resolve(&[set]).unwrap_err().to_string();
-        insta::assert_snapshot!(say("rerank.policy=best"), @"--set: rerank.policy: unknown variant `best`, expected `mini` or `majority`");
+        insta::assert_snapshot!(say("rerank.policy=best"), @"--set: rerank.policy: unknown variant `best`, expected one of `evidence`, `mini`, `agentless`, `self-play`, `majority`");
         insta::assert_snapshot!(say("repair.samples=0"), @"--set: repair.samples: expected more than 0");
         insta::assert_snapshot!(say("repair.samples=-1"), @"--set: repair.samples: invalid value: integer `-1`, expected u32");
         insta::assert_snapshot!(say("repair.temperature=11"), @"--set: repair.temperature: expected a temperature from 0 to 10");

@@ -34,6 +34,7 @@ pub fn explain(instance: &str, evidence: &Evidence) -> String {
     funnel(&mut out, evidence);
     witnesses(&mut out, evidence);
     table(&mut out, evidence);
+    weights(&mut out, evidence);
     rejected(&mut out, evidence);
     out
 }
@@ -116,7 +117,9 @@ fn witnesses(out: &mut String, evidence: &Evidence) {
 
 fn table(out: &mut String, evidence: &Evidence) {
     let Some(ranking) = &evidence.ranking else { return };
-    out.push_str("\n    change  votes  scripts resolved  tests broken  files\n");
+    let belief = ranking.ranked.iter().any(|entry| entry.evidence.contains_key("posterior"));
+    let title = if belief { "  P(right)" } else { "" };
+    let _ = writeln!(out, "\n    change  votes  scripts resolved  tests broken{title}  files");
     for entry in &ranking.ranked {
         let number = |key: &str| entry.evidence.get(key).and_then(serde_json::Value::as_u64);
         let list = |key: &str| {
@@ -128,6 +131,10 @@ fn table(out: &mut String, evidence: &Evidence) {
             0 => number("regression_failures").unwrap_or(0).to_string(),
             n => format!("{n} not run"),
         };
+        let right = match entry.evidence.get("posterior").and_then(serde_json::Value::as_f64) {
+            Some(right) => format!("  {right:>8.2}"),
+            None => String::new(),
+        };
         let candidate = evidence.candidates.iter().find(|c| c.id == entry.candidate);
         let files = candidate.map(|c| c.files.join(" ")).unwrap_or_default();
         let mark = if ranking.chosen == Some(entry.candidate) { '*' } else { ' ' };
@@ -135,11 +142,41 @@ fn table(out: &mut String, evidence: &Evidence) {
             if candidate.is_some_and(|c| !c.substantive) { " (comments only)" } else { "" };
         let _ = writeln!(
             out,
-            "  {mark} {:6}  {:>5}  {:>16}  {broken:>12}  {files}{cosmetic}",
+            "  {mark} {:6}  {:>5}  {:>16}  {broken:>12}{right}  {files}{cosmetic}",
             entry.candidate.to_string(),
             number("votes").unwrap_or(0),
             format!("{resolved} of {all}"),
         );
+    }
+}
+
+/// What each script is worth as a witness, where the policy says so.
+fn weights(out: &mut String, evidence: &Evidence) {
+    let first = evidence.ranking.as_ref().and_then(|ranking| ranking.ranked.first());
+    let Some(first) = first else { return };
+    if let Some(weights) = first.evidence.get("test_weights").and_then(|value| value.as_object())
+        && !weights.is_empty()
+    {
+        let mut weights: Vec<(f64, &str)> = weights
+            .iter()
+            .map(|(test, weight)| (weight.as_f64().unwrap_or(0.0), test.as_str()))
+            .collect();
+        weights.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        let shown: Vec<String> =
+            weights.iter().take(10).map(|(weight, test)| format!("{test} {weight:.2}")).collect();
+        let more = match weights.len().saturating_sub(10) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let _ = writeln!(
+            out,
+            "\nweight of each script (0: tells no changes apart; less than 1: others say the same)\n  \
+             {}{more}",
+            shown.join(", ")
+        );
+    }
+    if let Some(none) = first.evidence.get("none_right").and_then(serde_json::Value::as_f64) {
+        let _ = writeln!(out, "\nprobability that no change is right: {none:.2}");
     }
 }
 

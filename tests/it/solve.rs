@@ -315,7 +315,7 @@ fn stage_commands_work_on_a_run_directory() {
     for file in ["candidates.jsonl", "executions.jsonl"] {
         std::fs::copy(dir.join(file), other.join(file)).unwrap();
     }
-    place.ok(&["rerank", "other", "--policy", "mini"]);
+    place.ok(&["rerank", "other", "--policy", "evidence"]);
     assert_eq!(json(&other.join("ranking.json")), json(&dir.join("ranking.json")));
 }
 

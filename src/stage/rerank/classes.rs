@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Map, Value, json};
+
 use crate::artifact::{Candidate, CandidateId, Execution, Outcome, Subject, TestKind};
 
 /// Candidates with one normal form, and the evidence for them.
@@ -34,6 +36,26 @@ impl CandidateClass {
     #[must_use]
     pub fn votes(&self) -> usize {
         self.members.len()
+    }
+
+    /// What every policy puts into `ranking.json`; `agent explain` draws its table from it.
+    pub(crate) fn facts(&self) -> Map<String, Value> {
+        let mut facts = Map::new();
+        facts.insert("votes".into(), json!(self.votes()));
+        facts.insert("members".into(), json!(self.members));
+        facts.insert("regression_failures".into(), json!(self.regression_failed.len()));
+        if !self.regression_failed.is_empty() {
+            facts.insert("regression_failed".into(), json!(self.regression_failed));
+        }
+        if !self.not_run.is_empty() {
+            facts.insert("not_run".into(), json!(self.not_run));
+        }
+        facts.insert("reproduction_passed".into(), json!(self.reproduction_passed));
+        facts.insert("reproduction_failed".into(), json!(self.reproduction_failed));
+        if !self.substantive {
+            facts.insert("substantive".into(), json!(false));
+        }
+        facts
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::cmp::Reverse;
 
-use serde_json::{Map, json};
-
 use crate::artifact::RankedCandidate;
 use crate::stage::rerank::CandidateClass;
 
@@ -13,11 +11,6 @@ pub(crate) fn rank(classes: &[CandidateClass]) -> Vec<RankedCandidate> {
     order.sort_by_key(|class| (!class.substantive, Reverse(class.votes()), class.first()));
     order
         .into_iter()
-        .map(|class| {
-            let mut evidence = Map::new();
-            evidence.insert("votes".into(), json!(class.votes()));
-            evidence.insert("substantive".into(), json!(class.substantive));
-            RankedCandidate { candidate: class.first(), evidence }
-        })
+        .map(|class| RankedCandidate { candidate: class.first(), evidence: class.facts() })
         .collect()
 }

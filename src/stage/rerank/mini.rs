@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use crate::artifact::RankedCandidate;
 use crate::stage::rerank::CandidateClass;
@@ -77,24 +77,10 @@ pub(crate) fn rank(classes: &[CandidateClass]) -> Vec<RankedCandidate> {
 
 fn describe(judged: &Judged<'_>) -> RankedCandidate {
     let class = judged.class;
-    let mut evidence = Map::new();
-    evidence.insert("votes".into(), json!(class.votes()));
-    evidence.insert("members".into(), json!(class.members));
-    evidence.insert("regression_failures".into(), json!(class.regression_failed.len()));
-    if !class.regression_failed.is_empty() {
-        evidence.insert("regression_failed".into(), json!(class.regression_failed));
-    }
-    if !class.not_run.is_empty() {
-        evidence.insert("not_run".into(), json!(class.not_run));
-    }
-    evidence.insert("reproduction_passed".into(), json!(class.reproduction_passed));
-    evidence.insert("reproduction_failed".into(), json!(class.reproduction_failed));
+    let mut evidence = class.facts();
     evidence.insert("fewest_regression_failures".into(), json!(judged.fewest_failures));
     evidence.insert("group_samples".into(), json!(judged.group_samples));
     evidence.insert("group_score".into(), json!(judged.score));
     evidence.insert("survives".into(), json!(judged.survives));
-    if !class.substantive {
-        evidence.insert("substantive".into(), json!(false));
-    }
     RankedCandidate { candidate: class.first(), evidence }
 }
