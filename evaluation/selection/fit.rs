@@ -10,8 +10,9 @@ use agent::stage::rerank::evidence::{COUNT, describe};
 use crate::random::Random;
 use crate::simulator::{Case, draw, grid, random_cell};
 
-/// Traits and the constant of "none is right".
-pub(crate) type Weights = [f64; COUNT + 1];
+/// Weights of the traits, then the two of "none is right".
+pub(crate) type Weights = [f64; ALL];
+const ALL: usize = COUNT + 2;
 
 /// Rounds of Adam; the loss no longer moves in its fifth digit after half of them.
 const ROUNDS: i32 = 1500;
@@ -39,16 +40,17 @@ pub(crate) fn cases(seed: u64, count: usize) -> Vec<Case> {
 }
 
 fn rows(case: &Case) -> Vec<Row> {
-    let mut rows: Vec<Row> = describe(&case.candidates, &case.executions)
+    let (classes, root) = describe(&case.candidates, &case.executions);
+    let mut rows: Vec<Row> = classes
         .into_iter()
         .map(|(digest, traits)| {
-            let mut all = [0.0; COUNT + 1];
+            let mut all = [0.0; ALL];
             all[..COUNT].copy_from_slice(&traits);
             Row { traits: all, right: case.right.contains(&digest) }
         })
         .collect();
-    let mut none = [0.0; COUNT + 1];
-    none[COUNT] = 1.0;
+    let mut none = [0.0; ALL];
+    (none[COUNT], none[COUNT + 1]) = (1.0, root);
     let solvable = rows.iter().any(|row| row.right);
     rows.push(Row { traits: none, right: !solvable });
     rows
@@ -64,15 +66,15 @@ pub(crate) fn fit(cases: &[Case]) -> (Weights, f64) {
         .map(classes)
         .filter(|rows: &Vec<Row>| rows.iter().any(|row| row.right))
         .collect();
-    let mut weights = [0.0; COUNT + 1];
+    let mut weights = [0.0; ALL];
     let reached = climb(&solvable, &mut weights, 0..COUNT);
-    climb(&cases, &mut weights, COUNT..COUNT + 1);
+    climb(&cases, &mut weights, COUNT..ALL);
     (weights, reached)
 }
 
 /// Adam on the weights in `free`.
 fn climb(cases: &[Vec<Row>], weights: &mut Weights, free: std::ops::Range<usize>) -> f64 {
-    let (mut first, mut second) = ([0.0; COUNT + 1], [0.0; COUNT + 1]);
+    let (mut first, mut second) = ([0.0; ALL], [0.0; ALL]);
     let mut reached = 0.0;
     for round in 1..=ROUNDS {
         let (likelihood, gradient) = slope(cases, weights);
@@ -92,7 +94,7 @@ fn climb(cases: &[Vec<Row>], weights: &mut Weights, free: std::ops::Range<usize>
 /// Mean log-likelihood and its gradient.
 fn slope(cases: &[Vec<Row>], weights: &Weights) -> (f64, Weights) {
     let mut likelihood = 0.0;
-    let mut gradient = [0.0; COUNT + 1];
+    let mut gradient = [0.0; ALL];
     for rows in cases {
         let score = |row: &Row| row.traits.iter().zip(weights).map(|(x, w)| x * w).sum::<f64>();
         let top = rows.iter().map(score).fold(f64::NEG_INFINITY, f64::max);

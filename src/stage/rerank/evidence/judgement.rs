@@ -9,8 +9,9 @@ use crate::stage::rerank::matrix::Matrix;
 /// Weights of the traits, in their order: fitted by `evaluation/selection fit`.
 pub const WEIGHTS: [f64; COUNT] = [0.79, 5.27, 0.40, 1.11, -1.06];
 
-/// Score of "no candidate is right", from the same fit.
-pub const NONE_RIGHT: f64 = 5.15;
+/// Score of "no candidate is right", from the same fit: a constant, and a multiple of the square
+/// root of the number of scripts that tell classes apart, since these raise every class's score.
+pub const NONE_RIGHT: [f64; 2] = [1.66, 1.34];
 
 /// What the evidence amounts to. Vectors follow the classes.
 pub(crate) struct Judgement {
@@ -50,9 +51,10 @@ impl Judgement {
         for (&class, row) in judged.iter().zip(&traits.rows) {
             scores[class] = Some(row.iter().zip(WEIGHTS).map(|(x, w)| x * w).sum::<f64>());
         }
-        let top = scores.iter().flatten().copied().fold(NONE_RIGHT, f64::max);
+        let none = NONE_RIGHT[0] + NONE_RIGHT[1] * traits.root;
+        let top = scores.iter().flatten().copied().fold(none, f64::max);
         let share = |score: f64| (score - top).exp();
-        let total = share(NONE_RIGHT) + scores.iter().flatten().map(|&s| share(s)).sum::<f64>();
+        let total = share(none) + scores.iter().flatten().map(|&s| share(s)).sum::<f64>();
         let right: Vec<f64> =
             scores.iter().map(|s| s.map_or(0.0, |score| share(score) / total)).collect();
         let mut order: Vec<usize> = (0..classes.len()).collect();
@@ -74,7 +76,7 @@ impl Judgement {
         });
         Self {
             confidence: order.first().map_or(0.0, |&leader| right[leader]) + alike,
-            none: share(NONE_RIGHT) / total,
+            none: share(none) / total,
             test_weights: traits.weights,
             scores,
             right,

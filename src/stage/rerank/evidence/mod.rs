@@ -19,14 +19,19 @@ pub(crate) use judgement::Judgement;
 pub use judgement::{NONE_RIGHT, WEIGHTS};
 pub use traits::COUNT;
 
-/// Digest and traits of every class that would be judged: what weights are fitted on.
+/// What weights are fitted on: digest and traits of every class that would be judged, and the
+/// square root of the number of scripts that tell classes apart.
 #[must_use]
-pub fn describe(candidates: &[Candidate], executions: &[Execution]) -> Vec<(String, [f64; COUNT])> {
+pub fn describe(
+    candidates: &[Candidate],
+    executions: &[Execution],
+) -> (Vec<(String, [f64; COUNT])>, f64) {
     let classes = classes(candidates, executions);
     let matrix = Matrix::new(&classes, executions);
     let judged = judgement::judged(&classes);
-    let traits = traits::traits(&classes, &judged, &matrix).rows;
-    judged.iter().map(|&class| classes[class].digest.clone()).zip(traits).collect()
+    let traits = traits::traits(&classes, &judged, &matrix);
+    let digests = judged.iter().map(|&class| classes[class].digest.clone());
+    (digests.zip(traits.rows).collect(), traits.root)
 }
 
 /// Highest score first. The winner's evidence also holds the weight of every script.

@@ -28,6 +28,8 @@ pub(crate) struct Traits {
     pub(crate) rows: Vec<[f64; COUNT]>,
     /// For each script: how much of a witness it is; 0 if it does not tell classes apart.
     pub(crate) weights: Vec<f64>,
+    /// Square root of the number of scripts that do.
+    pub(crate) root: f64,
     /// Verdicts of the scripts that do, 0 to 1: `telling[script][class]`.
     telling: Vec<Vec<f64>>,
 }
@@ -83,7 +85,8 @@ pub(crate) fn traits(classes: &[CandidateClass], judged: &[usize], matrix: &Matr
     let per_test =
         columns.iter().map(|column| column.as_ref().and_then(|_| weights.next()).unwrap_or(0.0));
     let weights = per_test.collect();
-    Traits { rows, weights, telling: columns.into_iter().flatten().collect() }
+    let telling: Vec<Vec<f64>> = columns.into_iter().flatten().collect();
+    Traits { rows, weights, root: (telling.len() as f64).sqrt(), telling }
 }
 
 /// Whether each class passes, as 0 or 1; nothing if all say the same.
