@@ -7,6 +7,7 @@
 mod args;
 mod commands;
 mod error;
+mod grading;
 mod issue;
 mod job;
 mod select;

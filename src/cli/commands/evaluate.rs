@@ -3,28 +3,17 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::Instance;
 use crate::cli::args::{EvaluateArgs, OutputArgs};
 use crate::cli::error::{CliError, Kind};
+use crate::cli::grading::{environment, limits};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
 use crate::cli::{print, print_json, say, select};
-use crate::config::Config;
 use crate::dataset::Dataset;
-use crate::evaluate::{
-    self, EvaluateConfig, EvaluateError, Evaluation, Predictions, RunReport, SpecError,
-};
-use crate::pipeline::BaseTree;
-use crate::repo::{self, Checkout};
-use crate::sandbox::EnvironmentSpec;
-
-/// Seconds for each step before the tests, such as applying a patch.
-const STEP_SECONDS: u64 = 120;
+use crate::evaluate::{self, EvaluateError, Evaluation, Predictions, RunReport};
 
 pub(crate) async fn evaluate(
     args: EvaluateArgs,
@@ -74,17 +63,6 @@ pub(crate) async fn evaluate(
     show_report(&report?, &out, output)
 }
 
-/// The limits of an evaluation that the settings ask for.
-pub(crate) fn limits(config: &Config, reuse: bool) -> EvaluateConfig {
-    EvaluateConfig {
-        timeout: Duration::from_secs(config.evaluate.timeout),
-        step_timeout: Duration::from_secs(STEP_SECONDS),
-        limits: config.sandbox.limits(),
-        jobs: session::or_cores(config.run.sessions).get(),
-        reuse,
-    }
-}
-
 fn predictions(args: &EvaluateArgs, dataset: &Dataset) -> Result<Predictions, CliError> {
     let mut predictions = if args.predictions == Path::new("gold") {
         Predictions::gold(dataset)
@@ -103,29 +81,6 @@ fn beside(predictions: &Path) -> PathBuf {
         Some(parent) => parent.join("graded"),
         None => PathBuf::from("graded"),
     }
-}
-
-/// What an instance runs in: its image, or its tree where it has none.
-pub(crate) fn environment(instance: &Instance, repos: &Path) -> Result<EnvironmentSpec, SpecError> {
-    let path = repo::find(repos, &instance.repo);
-    let tree = match (path, &instance.image) {
-        (Some(path), _) => Some(Checkout::open(&path, &instance.base_commit)),
-        (None, Some(_)) => None,
-        (None, None) => {
-            return Err(format!("{} is not in {}", instance.repo, repos.display()).into());
-        }
-    };
-    let tree = match tree {
-        Some(Ok(checkout)) => BaseTree::new(Arc::new(checkout)),
-        Some(Err(error)) if instance.image.is_none() => return Err(error.into()),
-        _ => BaseTree::absent(),
-    };
-    Ok(EnvironmentSpec {
-        instance: instance.id.clone(),
-        image: instance.image.clone(),
-        tree: Arc::new(tree),
-        install: instance.install.clone(),
-    })
 }
 
 fn show_report(report: &RunReport, out: &Path, output: &OutputArgs) -> Result<ExitCode, CliError> {

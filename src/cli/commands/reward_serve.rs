@@ -7,8 +7,8 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::OutputArgs;
-use crate::cli::commands::evaluate::{environment, limits};
 use crate::cli::error::{CliError, Kind};
+use crate::cli::grading::{environment, limits};
 use crate::cli::serve_args::ServeArgs;
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
