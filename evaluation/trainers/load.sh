@@ -56,9 +56,10 @@ end
 LUA
 
 start() { # options of the server
+  rm -f "$dir/url"
   "$agent" reward serve --listen 127.0.0.1:0 "$@" > "$dir/url" 2> "$dir/log" &
   pid=$!
-  for _ in $(seq 100); do [ -s "$dir/url" ] && break; sleep 0.1; done
+  for _ in $(seq 100); do [ -s "$dir/url" ] 2>/dev/null && break; sleep 0.1; done
   url=$(head -1 "$dir/url")
 }
 

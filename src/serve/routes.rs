@@ -87,7 +87,7 @@ async fn answer(
     let call = if bytes.len() <= PARSED_AT_ONCE {
         Call::read(shape, &bytes, kind)?
     } else {
-        let parsed = app.desk.threaded(move || Call::read(shape, &bytes, kind)).await;
+        let parsed = app.desk.parse(move || Call::read(shape, &bytes, kind)).await;
         parsed.map_err(|outcome| shape.refuse(&outcome))??
     };
     let slots = app.gate.admit(call.items.len())?;

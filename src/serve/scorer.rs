@@ -36,12 +36,16 @@ pub(super) struct Desk {
     scorer: Scorer,
     /// Bounds the blocking threads that compare texts.
     workers: Arc<Semaphore>,
+    /// Bounds those that parse large bodies, which must not wait behind comparisons: whether a
+    /// request is admitted should be known soon.
+    readers: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
 impl Desk {
     pub(super) fn new(scorer: Scorer, workers: usize, metrics: Arc<Metrics>) -> Self {
-        Self { scorer, workers: Arc::new(Semaphore::new(workers.max(1))), metrics }
+        let pool = || Arc::new(Semaphore::new(workers.max(1)));
+        Self { scorer, workers: pool(), readers: pool(), metrics }
     }
 
     /// Scores all items side by side; `slots` holds one for each, given back as soon as it is
@@ -121,13 +125,29 @@ impl Desk {
         self.threaded(work).await.unwrap_or_else(|outcome| outcome)
     }
 
-    /// Runs on a blocking thread when one is free. The permit goes with the thread: work whose
-    /// waiter has gone still takes its place until it ends.
-    pub(super) async fn threaded<T: Send + 'static>(
+    /// Parses on a thread of its own.
+    pub(super) async fn parse<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Outcome> {
-        let Ok(permit) = Arc::clone(&self.workers).acquire_owned().await else {
+        self.on(&self.readers, work).await
+    }
+
+    async fn threaded<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Outcome> {
+        self.on(&self.workers, work).await
+    }
+
+    /// Runs on a blocking thread when the pool has one free. The permit goes with the thread: work
+    /// whose waiter has gone still takes its place until it ends.
+    async fn on<T: Send + 'static>(
+        &self,
+        pool: &Arc<Semaphore>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Outcome> {
+        let Ok(permit) = Arc::clone(pool).acquire_owned().await else {
             return Err(masked(FailureKind::Shutdown, "the server ends"));
         };
         let metrics = Arc::clone(&self.metrics);

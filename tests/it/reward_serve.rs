@@ -147,7 +147,7 @@ fn heavy() -> String {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             char::from(b'a' + u8::try_from(seed >> 60).unwrap())
         };
-        (0..300_000).map(|at| if at % 80 == 79 { '\n' } else { letter() }).collect()
+        (0..600_000).map(|at| if at % 80 == 79 { '\n' } else { letter() }).collect()
     };
     let (one, two) = (text(), text());
     json!({"code_context": {}, "oracle_new_content": {"x": one}, "pred_new_content": {"x": two}})
