@@ -33,6 +33,7 @@
 //! | [`store`] | what is already done, and where does it lie? |
 //! | [`report`] | how do people and machines see events? |
 //! | [`tools`] | which part of the outside may a stage touch? |
+//! | [`base`] | how does an applier of edits see a checkout? |
 //! | [`harness`] | how is one subject tested in one session? |
 //! | [`stage`] | the five verbs |
 //! | [`pipeline`] | in which order do the verbs run, and what is saved? |
@@ -73,6 +74,7 @@ pub mod report;
 pub mod sandbox;
 pub mod store;
 
+pub mod base;
 pub mod harness;
 pub mod tools;
 

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sha2::{Digest as _, Sha256};
 
 use crate::artifact::InstanceId;
+use crate::base::Base;
 use crate::dataset::{Dataset, Row};
-use crate::patch::{self, BaseTree, FileMode, FileState};
+use crate::patch::{self, BaseTree, FileState};
 use crate::repo::{self, Checkout};
 use crate::reward::{Case, Files, Input, Text};
 use crate::serve::answer;
@@ -26,7 +27,7 @@ pub struct Oracles {
 
 #[derive(Default)]
 struct Trees {
-    open: HashMap<InstanceId, Arc<Tree>>,
+    open: HashMap<InstanceId, Arc<Base>>,
     order: VecDeque<InstanceId>,
 }
 
@@ -64,7 +65,7 @@ impl Oracles {
             return Err(not_gradable(message));
         };
         let input = match self.tree(row)? {
-            Some(tree) => tree.case(id, &gold.patch, answer)?,
+            Some(tree) => case(&tree, id, &gold.patch, answer)?,
             None => Input::Diffs {
                 oracle_patches: vec![gold.patch.as_str().into()],
                 pred_patches: vec![answer::diff_or_all(answer)],
@@ -101,7 +102,7 @@ impl Oracles {
     }
 
     /// The base tree of a row, if its repository is on this machine.
-    fn tree(&self, row: &Row) -> Result<Option<Arc<Tree>>, Outcome> {
+    fn tree(&self, row: &Row) -> Result<Option<Arc<Base>>, Outcome> {
         let instance = &row.instance;
         let id = &instance.id;
         let Some(path) = self.repos.as_deref().and_then(|dir| repo::find(dir, &instance.repo))
@@ -114,7 +115,7 @@ impl Oracles {
         let checkout = Checkout::open(&path, &instance.base_commit).map_err(|error| {
             Outcome::Masked(Failure::new(FailureKind::Infra, error.to_string()))
         })?;
-        let tree = Arc::new(Tree::new(checkout));
+        let tree = Arc::new(Base::new(Arc::new(checkout)));
         let mut trees = self.trees();
         if trees.open.insert(id.clone(), Arc::clone(&tree)).is_none() {
             trees.order.push_back(id.clone());
@@ -151,59 +152,30 @@ pub(super) struct Candidate {
     pub(super) key: String,
 }
 
-/// The files of a base commit.
-struct Tree {
-    checkout: Checkout,
-    paths: Vec<String>,
-}
-
-impl Tree {
-    fn new(checkout: Checkout) -> Self {
-        let paths = checkout.files().iter().map(|file| file.path.clone()).collect();
-        Self { checkout, paths }
-    }
-
-    /// A case over the files that the reference changes and those that the answer names; no other
-    /// file can make a difference.
-    fn case(&self, id: &InstanceId, gold: &str, answer: Text) -> Result<Input, Outcome> {
-        let changes = patch::apply_diff(gold, self).map_err(|rejection| {
-            not_gradable(format!("the reference patch of {id} does not apply: {rejection}"))
-        })?;
-        let text = |state: &FileState| Text::from(String::from_utf8_lossy(&state.content).as_ref());
-        let mut code_context = Files::new();
-        let mut oracle_new_content = Files::new();
-        for change in &changes {
-            let path = Text::from(change.path.as_str());
-            if let Some(old) = &change.old {
-                code_context.insert(path.clone(), text(old));
-            }
-            oracle_new_content.insert(path, change.new.as_ref().map(text).unwrap_or_default());
+/// A case over the files that the reference changes and those that the answer names; no other
+/// file can make a difference.
+fn case(tree: &Base, id: &InstanceId, gold: &str, answer: Text) -> Result<Input, Outcome> {
+    let changes = patch::apply_diff(gold, tree).map_err(|rejection| {
+        not_gradable(format!("the reference patch of {id} does not apply: {rejection}"))
+    })?;
+    let text = |state: &FileState| Text::from(String::from_utf8_lossy(&state.content).as_ref());
+    let mut code_context = Files::new();
+    let mut oracle_new_content = Files::new();
+    for change in &changes {
+        let path = Text::from(change.path.as_str());
+        if let Some(old) = &change.old {
+            code_context.insert(path.clone(), text(old));
         }
-        for line in answer.to_str_lossy().lines() {
-            let Some(name) = line.strip_prefix("###") else { continue };
-            let path = Text::from(name.trim());
-            if !code_context.contains_key(&path)
-                && let Some(state) = self.read(name.trim())
-            {
-                code_context.insert(path, text(&state));
-            }
+        oracle_new_content.insert(path, change.new.as_ref().map(text).unwrap_or_default());
+    }
+    for line in answer.to_str_lossy().lines() {
+        let Some(name) = line.strip_prefix("###") else { continue };
+        let path = Text::from(name.trim());
+        if !code_context.contains_key(&path)
+            && let Some(state) = tree.read(name.trim())
+        {
+            code_context.insert(path, text(&state));
         }
-        Ok(Input::Output { code_context, oracle_new_content, output: answer })
     }
-}
-
-impl BaseTree for Tree {
-    fn read(&self, path: &str) -> Option<FileState> {
-        let mode = match self.checkout.file(path)?.mode {
-            repo::FileMode::Regular => FileMode::Regular,
-            repo::FileMode::Executable => FileMode::Executable,
-            repo::FileMode::Symlink => FileMode::Symlink,
-        };
-        let content = self.checkout.read(path).ok().flatten()?;
-        Some(FileState { content, mode })
-    }
-
-    fn paths(&self) -> &[String] {
-        &self.paths
-    }
+    Ok(Input::Output { code_context, oracle_new_content, output: answer })
 }

@@ -26,12 +26,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report", &["artifact", "event"]),
     // What stages may touch of the outside, and the mechanism they share with the grader.
     ("tools", &["llm", "sandbox", "event"]),
+    ("base", &["patch", "repo"]),
     ("harness", &["artifact", "sandbox", "testlog"]),
     // The verbs: no store, report, config, dataset or evaluate.
     (
         "stage",
         &[
             "artifact",
+            "base",
             "context",
             "event",
             "harness",
@@ -51,7 +53,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["artifact", "event", "llm", "prompt", "repo", "sandbox", "stage", "store", "tools"],
     ),
     ("evaluate", &["artifact", "dataset", "event", "harness", "sandbox", "testlog"]),
-    ("serve", &["artifact", "dataset", "evaluate", "event", "patch", "repo", "reward", "sandbox"]),
+    (
+        "serve",
+        &["artifact", "base", "dataset", "evaluate", "event", "patch", "repo", "reward", "sandbox"],
+    ),
     ("images", &["artifact", "dataset", "event", "repo", "sandbox", "testlog"]),
     ("batch", &["artifact", "event", "pipeline", "store", "tools"]),
     ("config", &["sandbox", "stage"]),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Candidate, CandidateId, CandidateStatus, Instance, Localization};
+use crate::base::Base;
 use crate::context::{self, Context, ContextFile};
 use crate::llm::{Call, Completion, ModelRequest, TokenCounter};
 use crate::patch::{self, ApplyOptions, BaseTree, ClassKind};
@@ -12,10 +13,6 @@ use crate::prompt::{PromptName, Prompts};
 use crate::repo::Checkout;
 use crate::stage::StageError;
 use crate::tools::Tools;
-
-mod base;
-
-use base::Base;
 
 /// Settings of the stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use crate::patch::{BaseTree, FileMode, FileState};
 use crate::repo::{self, Checkout};
 
-/// Reads files of the base commit for the applier.
-pub(crate) struct Base {
+/// Reads files of the base commit for appliers: of edits in repair, of reference diffs in the
+/// reward server.
+pub struct Base {
     checkout: Arc<Checkout>,
     paths: Vec<String>,
 }
 
 impl Base {
     /// Lists the tree once.
-    pub(crate) fn new(checkout: Arc<Checkout>) -> Self {
+    #[must_use]
+    pub fn new(checkout: Arc<Checkout>) -> Self {
         let paths = checkout.files().iter().map(|file| file.path.clone()).collect();
         Self { checkout, paths }
     }
