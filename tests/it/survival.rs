@@ -84,6 +84,13 @@ fn repeated_executions(place: &Place, run: &str) -> Vec<String> {
     counts.into_iter().filter(|(_, n)| *n > 1).map(|(key, n)| format!("{key}: {n}")).collect()
 }
 
+/// Replies that were asked for and tests that ran, as the run's events tell them.
+fn progress(place: &Place, run: &str) -> usize {
+    let done =
+        |event: &serde_json::Value| event["event"] == "executed" || event["journaled"] == false;
+    rows(&place.path(&format!("{run}/events.jsonl"))).iter().filter(|event| done(event)).count()
+}
+
 /// Splitmix64: a spread of kill times that is the same in every run of the test.
 fn spread(index: u64) -> u64 {
     let mut z = index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -133,10 +140,9 @@ async fn killed_at_twenty_points_a_run_ends_the_same_and_repeats_nothing() {
     let as_str = |args: &[String]| -> Vec<String> { args.to_vec() };
 
     let calm = start().await.unwrap();
-    let whole = std::time::Instant::now();
     let calm_args = as_str(&args("calm", &calm.base_url()));
     place.ok(&calm_args.iter().map(String::as_str).collect::<Vec<_>>());
-    let whole = whole.elapsed();
+    let whole = progress(&place, "calm");
     let asked = calm.stats().answered;
 
     let standin = start().await.unwrap();
@@ -145,9 +151,14 @@ async fn killed_at_twenty_points_a_run_ends_the_same_and_repeats_nothing() {
     let mut kills = 0;
     for point in 0..20 {
         let mut child = place.spawn(&rough_args);
-        // Up to a quarter of a whole run each: twenty of them spread over all stages.
-        let wait = whole.mul_f64(0.02 + 0.25 * (spread(point) as f64 / u64::MAX as f64));
-        tokio::time::sleep(wait).await;
+        // By progress, not by the clock, which a busy machine stretches: each time up to a
+        // fourteenth of a whole run is let through, so that the kills spread over all stages.
+        let share = whole as f64 / 14.0 * (spread(point) as f64 / u64::MAX as f64);
+        let until = progress(&place, "rough") + share as usize;
+        while progress(&place, "rough") < until && child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(spread(point + 100) % 150)).await;
         if child.try_wait().unwrap().is_none() {
             child.kill().unwrap();
             kills += 1;
