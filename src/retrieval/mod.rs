@@ -5,16 +5,26 @@
 //! (`fuse`). The table of signals and weights is in `lists.rs`; a new signal is one more row.
 //! The result depends on the input alone.
 
+mod blobs;
+mod chronicle;
 mod corpus;
+mod facts;
 mod fuse;
 mod index;
 mod issue;
 mod lists;
 mod modules;
+mod phrases;
 mod rank;
 mod role;
+mod schema;
 mod signal;
 mod terms;
 
-pub use rank::{PastCommit, PastFile, RetrievalInput, SourceFile, rank};
+pub use blobs::{BlobIndex, BlobKey, IndexError, Reading, Segments};
+pub use chronicle::{CHRONICLE_VERSION, Chronicle, History, PastCommit, PastFile};
+pub use corpus::{Corpus, CorpusFile, Plan};
+pub use facts::Facts;
+pub use rank::rank;
 pub use role::{Role, role};
+pub use schema::INDEX_VERSION;

@@ -3,11 +3,9 @@
 
 mod answer;
 mod config;
-mod files;
 mod fusion;
 mod run;
 mod tree;
 
 pub use config::{LocalizeConfig, Localizer};
-pub use files::retrieve;
 pub use run::localize;
