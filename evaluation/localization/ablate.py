@@ -13,7 +13,8 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable
+from collections.abc import Sequence
 
 from evaluate import Evaluation, Table, arguments, judge, markdown, p_value, percent, plain
 from measures import KS, compare
@@ -24,10 +25,10 @@ SHOWN = (1, 5, 10, 50)
 
 def label(name: str) -> str:
     """What was left out, from the file's name."""
-    return name[len("without-") :] if name.startswith("without-") else name
+    return name.removeprefix("without-")
 
 
-def files(folder: Path, base: str) -> List[Path]:
+def files(folder: Path, base: str) -> list[Path]:
     """The base first, the others by name."""
     found = sorted(folder.glob("*.jsonl"))
     first = folder / f"{base}.jsonl"
@@ -38,7 +39,7 @@ def files(folder: Path, base: str) -> List[Path]:
     return [first, *(path for path in found if path != first)]
 
 
-def changes(base: Evaluation, run: Evaluation) -> Dict[int, Tuple[float, int, int, float]]:
+def changes(base: Evaluation, run: Evaluation) -> dict[int, tuple[float, int, int, float]]:
     """By k: what leaving it out changes in points, instances lost and gained by that, p."""
     before, after = base.summary.strict, run.summary.strict
     return {
@@ -53,12 +54,12 @@ def table(runs: Sequence[Evaluation]) -> Table:
     changed = {run.name: changes(base, run) for run in others}
     others.sort(key=lambda run: (changed[run.name][5][0], changed[run.name][1][0], run.name))
 
-    def shares(run: Evaluation) -> List[str]:
+    def shares(run: Evaluation) -> list[str]:
         return [*(percent(run.summary.strict[KS.index(k)]) for k in SHOWN), f"{run.summary.mrr:.3f}"]
 
     rows = [["nothing", *shares(base), *[""] * 4]]
     for run in others:
-        cells: List[str] = []
+        cells: list[str] = []
         for k in (1, 5):
             points, wins, losses, p = changed[run.name][k]
             cells += [f"{points:+.1f}", f"+{wins} -{losses} (p {p_value(p)})"]
@@ -66,9 +67,9 @@ def table(runs: Sequence[Evaluation]) -> Table:
     return ["Left out", *(f"@{k}" for k in SHOWN), "MRR", "change @1", "worth @1", "change @5", "worth @5"], rows
 
 
-def document(runs: Sequence[Evaluation], notes: Sequence[str]) -> Dict[str, object]:
+def document(runs: Sequence[Evaluation], notes: Sequence[str]) -> dict[str, object]:
     """The same for programs. Shares from 0 to 1, changes in points."""
-    def line(run: Evaluation) -> Dict[str, object]:
+    def line(run: Evaluation) -> dict[str, object]:
         by_k = {
             str(k): {"points": points, "wins": wins, "losses": losses, "p": p}
             for k, (points, wins, losses, p) in changes(runs[0], run).items()

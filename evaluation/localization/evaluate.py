@@ -14,7 +14,8 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable
+from collections.abc import Sequence
 
 from measures import KS, Outcome, Pair, Summary, compare, grouped, outcome, summarize
 from rows import BadInput, Lists, Row, load_lists, load_rows
@@ -27,8 +28,8 @@ class Evaluation:
     """One run's outcomes, in the dataset's order."""
 
     name: str
-    outcomes: List[Outcome]
-    missing: List[str]
+    outcomes: list[Outcome]
+    missing: list[str]
 
     @property
     def summary(self) -> Summary:
@@ -40,8 +41,8 @@ class Evaluation:
 class Selection:
     """The rows that are judged, with what is said about those that are not."""
 
-    rows: List[Row]
-    notes: List[str]
+    rows: list[Row]
+    notes: list[str]
 
 
 def some(names: Sequence[str]) -> str:
@@ -52,7 +53,7 @@ def some(names: Sequence[str]) -> str:
 
 def select(rows: Sequence[Row], runs: Sequence[Lists], listed_only: bool) -> Selection:
     """Rows with gold files; with `listed_only` those that every run has a list for."""
-    notes: List[str] = []
+    notes: list[str] = []
     created = sum(len(row.created) for row in rows)
     if created:
         notes.append(f"{created} files that gold patches create are left out: they do not exist at the base commit")
@@ -69,10 +70,10 @@ def select(rows: Sequence[Row], runs: Sequence[Lists], listed_only: bool) -> Sel
     return Selection(kept, notes)
 
 
-def check_known(rows: Sequence[Row], runs: Sequence[Lists], ignore: bool) -> List[str]:
+def check_known(rows: Sequence[Row], runs: Sequence[Lists], ignore: bool) -> list[str]:
     """Lists for instances that the dataset does not have."""
     known = {row.instance_id for row in rows}
-    notes: List[str] = []
+    notes: list[str] = []
     for run in runs:
         unknown = [name for name in run.ranked if name not in known]
         if unknown and not ignore:
@@ -101,12 +102,12 @@ def p_value(p: float) -> str:
     return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
-Table = Tuple[List[str], List[List[str]]]
+Table = tuple[list[str], list[list[str]]]
 
 
 def overall(runs: Sequence[Evaluation]) -> Table:
     """One line a run and measure."""
-    table: List[List[str]] = []
+    table: list[list[str]] = []
     for run in runs:
         s = run.summary
         table.append([run.name, "strict Acc@k", *map(percent, s.strict), f"{s.mrr:.3f}"])
@@ -118,7 +119,7 @@ def overall(runs: Sequence[Evaluation]) -> Table:
 
 def groups(runs: Sequence[Evaluation], by: str) -> Table:
     """Strict accuracy of each run in each group, with the interval at 5."""
-    table: List[List[str]] = []
+    table: list[list[str]] = []
     members = [grouped(run.outcomes, by) for run in runs]
     for key in members[0]:
         for run, parts in zip(runs, members):
@@ -132,7 +133,7 @@ def groups(runs: Sequence[Evaluation], by: str) -> Table:
 
 def pairs(runs: Sequence[Evaluation]) -> Table:
     """Each further run against the first: wins-losses (p) at each k."""
-    table: List[List[str]] = []
+    table: list[list[str]] = []
     for run in runs[1:]:
         cells = [f"+{one.wins} -{one.losses} (p {p_value(one.p)})" for one in compare(runs[0].outcomes, run.outcomes)]
         table.append([run.name, *cells])
@@ -141,7 +142,7 @@ def pairs(runs: Sequence[Evaluation]) -> Table:
 
 def missed(runs: Sequence[Evaluation], k: int) -> Table:
     """Instances that are not right at k, with the places of their gold files."""
-    table: List[List[str]] = []
+    table: list[list[str]] = []
     for run in runs:
         for one in run.outcomes:
             if not one.strict(k):
@@ -171,9 +172,9 @@ def markdown(table: Table) -> str:
     return "\n".join("| " + " | ".join(cell.strip().replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
-def document(runs: Sequence[Evaluation], notes: Sequence[str], dataset: Path) -> Dict[str, object]:
+def document(runs: Sequence[Evaluation], notes: Sequence[str], dataset: Path) -> dict[str, object]:
     """Everything, for programs. Shares from 0 to 1."""
-    def pair(one: Pair) -> Dict[str, object]:
+    def pair(one: Pair) -> dict[str, object]:
         return {"k": one.k, "wins": one.wins, "losses": one.losses, "p": one.p}
 
     return {
@@ -208,7 +209,7 @@ def named(runs: Sequence[Lists]) -> None:
             run.name = str(run.path)
 
 
-def judge(dataset: Path, paths: Sequence[Path], listed_only: bool, ignore_unknown: bool) -> Tuple[List[Evaluation], List[str]]:
+def judge(dataset: Path, paths: Sequence[Path], listed_only: bool, ignore_unknown: bool) -> tuple[list[Evaluation], list[str]]:
     """Loads and evaluates; the second value is what must be said beside the numbers."""
     rows = load_rows(dataset)
     runs = [load_lists(path) for path in paths]

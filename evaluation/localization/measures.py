@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Optional
+from collections.abc import Sequence
 
-KS: Tuple[int, ...] = (1, 3, 5, 10, 20, 50, 100)
+KS: tuple[int, ...] = (1, 3, 5, 10, 20, 50, 100)
 # Two-sided 95% of the normal distribution.
 Z95 = 1.959963984540054
 
@@ -17,8 +18,8 @@ class Outcome:
 
     instance_id: str
     repo: str
-    gold: Tuple[str, ...]
-    places: Tuple[Optional[int], ...]
+    gold: tuple[str, ...]
+    places: tuple[Optional[int], ...]
     listed: bool
 
     def strict(self, k: int) -> bool:
@@ -47,7 +48,7 @@ def outcome(instance_id: str, repo: str, gold: Sequence[str], ranked: Optional[S
     return Outcome(instance_id, repo, tuple(gold), tuple(place.get(path) for path in gold), ranked is not None)
 
 
-def wilson(successes: int, n: int, z: float = Z95) -> Tuple[float, float]:
+def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval of a share (Wilson 1927), as two shares; (0, 1) where n is 0."""
     if n == 0:
         return 0.0, 1.0
@@ -78,15 +79,15 @@ class Summary:
     n: int
     gold_files: int
     listed: int
-    strict: Tuple[float, ...]
-    interval: Tuple[Tuple[float, float], ...]
-    any_hit: Tuple[float, ...]
-    recall: Tuple[float, ...]
+    strict: tuple[float, ...]
+    interval: tuple[tuple[float, float], ...]
+    any_hit: tuple[float, ...]
+    recall: tuple[float, ...]
     mrr: float
 
-    def json(self) -> Dict[str, object]:
+    def json(self) -> dict[str, object]:
         """With k as the key."""
-        def by_k(values: Sequence[object]) -> Dict[str, object]:
+        def by_k(values: Sequence[object]) -> dict[str, object]:
             return {str(k): value for k, value in zip(KS, values)}
 
         return {
@@ -130,7 +131,7 @@ class Pair:
     p: float
 
 
-def compare(base: Sequence[Outcome], other: Sequence[Outcome]) -> List[Pair]:
+def compare(base: Sequence[Outcome], other: Sequence[Outcome]) -> list[Pair]:
     """`other` against `base` at each k; both hold the same instances in the same order."""
     if [one.instance_id for one in base] != [one.instance_id for one in other]:
         raise ValueError("the runs do not hold the same instances")
@@ -147,10 +148,10 @@ def gold_group(one: Outcome) -> str:
     return str(len(one.gold)) if len(one.gold) < 3 else "3+"
 
 
-def grouped(outcomes: Sequence[Outcome], by: str) -> Dict[str, List[Outcome]]:
+def grouped(outcomes: Sequence[Outcome], by: str) -> dict[str, list[Outcome]]:
     """Outcomes by "repo" or "gold-files", keys in order."""
     key: Callable[[Outcome], str] = gold_group if by == "gold-files" else lambda one: one.repo
-    groups: Dict[str, List[Outcome]] = {}
+    groups: dict[str, list[Outcome]] = {}
     for one in sorted(outcomes, key=key):
         groups.setdefault(key(one), []).append(one)
     return groups

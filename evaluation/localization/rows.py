@@ -9,7 +9,8 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Optional
+from collections.abc import Iterator
 
 
 class BadInput(Exception):
@@ -20,8 +21,8 @@ class BadInput(Exception):
 class Changed:
     """Files of a patch: those that exist before it, and those that it creates."""
 
-    old: Tuple[str, ...]
-    created: Tuple[str, ...]
+    old: tuple[str, ...]
+    created: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Row:
 
     instance_id: str
     repo: str
-    gold: Tuple[str, ...]
-    created: Tuple[str, ...]
-    row: Dict[str, object]
+    gold: tuple[str, ...]
+    created: tuple[str, ...]
+    row: dict[str, object]
 
 
 @dataclass
@@ -41,9 +42,9 @@ class Lists:
 
     name: str
     path: Path
-    ranked: Dict[str, List[str]] = field(default_factory=dict)
-    where: Dict[str, str] = field(default_factory=dict)
-    notes: List[str] = field(default_factory=list)
+    ranked: dict[str, list[str]] = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
@@ -78,7 +79,7 @@ def header_path(text: str) -> str:
     return unquoted(quoted.group()) if quoted else text.split("\t", 1)[0]
 
 
-def both_sides(text: str) -> Tuple[str, str]:
+def both_sides(text: str) -> tuple[str, str]:
     """The two paths of a `diff --git` line. Unquoted paths with blanks are told apart by being equal."""
     quoted = QUOTED.match(text)
     if quoted:
@@ -102,7 +103,7 @@ class Section:
     """The part of a diff about one file."""
 
     def __init__(self, git: Optional[str] = None) -> None:
-        self.sides: Optional[Tuple[str, str]] = both_sides(git) if git is not None else None
+        self.sides: Optional[tuple[str, str]] = both_sides(git) if git is not None else None
         self.renamed: Optional[str] = None
         self.marked = False
         self.made = False
@@ -111,7 +112,7 @@ class Section:
         """From `---` and `+++`, which say more than the `diff --git` line."""
         self.sides, self.marked = (old, new), True
 
-    def result(self) -> Optional[Tuple[str, bool]]:
+    def result(self) -> Optional[tuple[str, bool]]:
         """The path, and whether the patch creates it."""
         if self.sides is None:
             return None
@@ -129,7 +130,7 @@ def changed(patch: str) -> Changed:
     A renamed or deleted file counts by its old path, a copy as created. Lines inside hunks are counted off,
     so that a removed line `-- x` is not taken for a header.
     """
-    sections: List[Section] = []
+    sections: list[Section] = []
     lines = patch.split("\n")
     old_left = new_left = 0
     for at, line in enumerate(lines):
@@ -159,7 +160,7 @@ def changed(patch: str) -> Changed:
                 section.made = True
     found = [result for result in (section.result() for section in sections) if result]
 
-    def paths(made: bool) -> Tuple[str, ...]:
+    def paths(made: bool) -> tuple[str, ...]:
         return tuple(dict.fromkeys(path for path, is_made in found if is_made == made))
 
     return Changed(paths(False), paths(True))
@@ -175,7 +176,7 @@ def text_of(path: Path) -> str:
         raise BadInput(f"{path}: not UTF-8 at byte {error.start}") from error
 
 
-def json_lines(path: Path, text: str) -> Iterator[Tuple[str, Dict[str, object]]]:
+def json_lines(path: Path, text: str) -> Iterator[tuple[str, dict[str, object]]]:
     """The objects of a .jsonl file, each with `file:line`. Only line feeds end a line."""
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -190,7 +191,7 @@ def json_lines(path: Path, text: str) -> Iterator[Tuple[str, Dict[str, object]]]
         yield where, value
 
 
-def dataset_items(path: Path) -> Iterator[Tuple[str, Dict[str, object]]]:
+def dataset_items(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
     """The rows of .jsonl, or of .json: a list of rows, or an object of rows by instance."""
     if path.suffix == ".parquet":
         raise BadInput(f"{path}: parquet is not read here; write it as .jsonl first, one row a line")
@@ -211,7 +212,7 @@ def dataset_items(path: Path) -> Iterator[Tuple[str, Dict[str, object]]]:
         yield f"{path}: row {number}", row
 
 
-def text_field(where: str, row: Dict[str, object], name: str) -> str:
+def text_field(where: str, row: dict[str, object], name: str) -> str:
     """A field that must be a string."""
     value = row.get(name)
     if not isinstance(value, str):
@@ -219,10 +220,10 @@ def text_field(where: str, row: Dict[str, object], name: str) -> str:
     return value
 
 
-def load_rows(path: Path) -> List[Row]:
+def load_rows(path: Path) -> list[Row]:
     """SWE-bench rows in the file's order, with their gold files."""
-    rows: List[Row] = []
-    seen: Dict[str, str] = {}
+    rows: list[Row] = []
+    seen: dict[str, str] = {}
     for where, item in dataset_items(path):
         name = text_field(where, item, "instance_id")
         if name in seen:
@@ -240,12 +241,12 @@ def load_rows(path: Path) -> List[Row]:
     return rows
 
 
-def ranked_paths(where: str, item: Dict[str, object], notes: List[str]) -> List[str]:
+def ranked_paths(where: str, item: dict[str, object], notes: list[str]) -> list[str]:
     """`ranked` as paths: strings, or objects with a `path`. A path that comes again keeps its first place."""
     value = item.get("ranked")
     if not isinstance(value, list):
         raise BadInput(f'{where}: no "ranked"' if value is None else f'{where}: "ranked" is not a list')
-    paths: List[str] = []
+    paths: list[str] = []
     for number, entry in enumerate(value, 1):
         path = entry.get("path") if isinstance(entry, dict) else entry
         if not isinstance(path, str):
@@ -257,7 +258,7 @@ def ranked_paths(where: str, item: Dict[str, object], notes: List[str]) -> List[
     return once
 
 
-def run_items(path: Path) -> Iterator[Tuple[str, Dict[str, object]]]:
+def run_items(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
     """RUN/<instance>/localization.json, as items with an instance_id."""
     files = sorted(path.glob("*/localization.json"))
     if not files:

@@ -155,7 +155,8 @@ class Patches(unittest.TestCase):
                         write(f"new {name.replace('/', ' ')}")
                 git("add", "-A")
                 fields = git("diff", "--cached", "-M", "--name-status", "-z", "HEAD").decode().split("\0")
-                old, created = set(), set()
+                old: set[str] = set()
+                created: set[str] = set()
                 while fields and fields[0]:
                     kind = fields.pop(0)
                     path = fields.pop(0)
