@@ -35,7 +35,7 @@ class Index:
     @classmethod
     def build(cls, repo: Path, rev: str, folder: Optional[Path], tokenizer: Tokenizer, args: argparse.Namespace) -> Any:
         if args.recipe:
-            return recipe.Recipe.build(repo, rev, folder, tokenizer)
+            return recipe.Recipe.build(repo, rev, folder, tokenizer, args.all_files)
         cache, engine, all_files = Cache(folder), args.engine, args.all_files
         files = sorted(tree(repo, rev))
         kinds = [[file for file in files if not BEHIND.search(file[0])]]
@@ -143,7 +143,7 @@ def main() -> None:
             command.add_argument("--repeat", type=int, default=1)
         else:
             command.add_argument("--engine", choices=("bm25s", "rank_bm25"), default="bm25s")
-            command.add_argument("--recipe", action="store_true", help="eight lists fused, see recipe.py")
+            command.add_argument("--recipe", action="store_true", help="many lists fused, see recipe.py")
             command.add_argument("--all-files", action="store_true", help="also tests, documentation and examples")
             command.add_argument("--no-cache", action="store_true", help="parse every blob anew")
     args = parser.parse_args()

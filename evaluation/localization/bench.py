@@ -42,13 +42,13 @@ THEIRS: dict[str, list[str]] = {
     ],
     "all": ["{python}", "{alternative}", "localize", "{rows}", "--repos", "{repos}", "--cache", "{cache}", "-o", "{out}"],
 }
-# Kinds of the alternative: what is added to its `index` and `all` commands.
+# Kinds of the alternative: what is added to its `index` and `all` commands. All read the same Python files as `agent`.
 KINDS: dict[str, tuple[str, list[str]]] = {
-    "recipe": ("bm25s + ast, eight lists", ["--recipe"]),
-    "recipe-uncached": ("bm25s + ast, eight lists, no cache", ["--recipe", "--no-cache"]),
-    "plain": ("bm25s + ast, one list", []),
-    "plain-uncached": ("bm25s + ast, one list, no cache", ["--no-cache"]),
-    "rank-bm25": ("rank_bm25 + ast, one list", ["--engine", "rank_bm25"]),
+    "recipe": ("bm25s + ast, nine lists", ["--recipe", "--all-files"]),
+    "recipe-uncached": ("bm25s + ast, nine lists, no cache", ["--recipe", "--all-files", "--no-cache"]),
+    "plain": ("bm25s + ast, one list", ["--all-files"]),
+    "plain-uncached": ("bm25s + ast, one list, no cache", ["--all-files", "--no-cache"]),
+    "rank-bm25": ("rank_bm25 + ast, one list", ["--all-files", "--engine", "rank_bm25"]),
 }
 COLD, WARM, OPEN, QUERY = "cold index", "warm index", "one query, new process", "one query, index open"
 

@@ -1,8 +1,9 @@
-"""The fuller form of the Python alternative: eight ranked lists, fused by reciprocal ranks.
+"""The fuller form of the Python alternative: ranked lists fused by reciprocal ranks.
 
 Weighted fields (whole issue; title), functions as documents of their own, path words, names that the issue uses
 and the file defines, paths that the issue names, votes of past commits by their messages (title; whole issue).
-Less than `agent` does: no import graph, no tests, no renames. Sources only.
+With all files a ninth: what past commits changed together with the tests that are most like the issue.
+Less than `agent` does: no import graph, no renames, no reasons.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from bm25 import BEHIND, IDENTIFIER, LISTED, Cache, Packed, Scorer, Terms, Token
 from bm25 import blobs, decoded, git, issue_terms, packed, symbols, tree, weighted, with_path
 
 STATE = "recipe.pickle"
+PARTS = ("body", "chunks", "paths", "messages", "tests")
 CODE_LIKE = re.compile(r"`([^`\n]+)`|\b([A-Za-z]\w*_\w+|[A-Z]?[a-z]+[A-Z]\w*|\w+(?:\.\w+)+|\w+(?=\())")
 PATH = re.compile(r"[\w./-]+\.py\b")
 RRF_K = 5
-VOTERS, MOST_FILES, AGE_DAYS = 200, 30, 1500.0
+VOTERS, TESTS, MOST_FILES, AGE_DAYS = 200, 20, 30, 1500.0
 
 # Of a blob: its terms, those of each function, the names it defines.
 Entry = tuple[Packed, list[Packed], list[str]]
@@ -98,10 +100,12 @@ class Recipe:
         self.state, self.scorers = state, scorers
 
     @classmethod
-    def build(cls, repo: Path, rev: str, folder: Optional[Path], tokenizer: Tokenizer) -> "Recipe":
-        files = sorted(file for file in tree(repo, rev) if not BEHIND.search(file[0]))
+    def build(cls, repo: Path, rev: str, folder: Optional[Path], tokenizer: Tokenizer, all_files: bool) -> "Recipe":
+        everything = sorted(tree(repo, rev))
+        files = [file for file in everything if not BEHIND.search(file[0])]
+        others = [file for file in everything if BEHIND.search(file[0])] if all_files else []
         cache = Cache(folder)
-        wanted = list(dict.fromkeys(blob for _, blob in files))
+        wanted = list(dict.fromkeys(blob for _, blob in [*files, *others]))
         entries = cache.load(wanted)
         new = {blob: entry(data, tokenizer) for blob, data in blobs(repo, [blob for blob in wanted if blob not in entries])}
         cache.store(new)
@@ -114,15 +118,22 @@ class Recipe:
         for at, (_, blob) in enumerate(files):
             for name in dict.fromkeys(entries[blob][2]):
                 names.setdefault(name, []).append(at)
-        scorers = {name: Scorer("bm25s", []) for name in ("body", "chunks", "paths", "messages")}
+        scorers = {name: Scorer("bm25s", []) for name in PARTS}
         scorers["body"].build([with_path(entries[blob][0], path, tokenizer) for path, blob in files])
         scorers["chunks"].build([dict(zip(*chunk)) for _, blob in files for chunk in entries[blob][1]])
         scorers["paths"].build([with_path(((), ()), path, tokenizer) for path in paths])
         scorers["messages"].build([dict(zip(*commit[2])) for commit in past])
-        for name, count in (("body", len(files)), ("chunks", len(owners)), ("paths", len(files)), ("messages", len(past))):
+        scorers["tests"].build([with_path(entries[blob][0], path, tokenizer) for path, blob in others])
+        for name, count in zip(PARTS, (len(files), len(owners), len(files), len(past), len(others))):
             scorers[name].paths = [""] * count
         votes = [(when, len(touched), [place[path] for path in touched if path in place]) for _, when, _, touched in past]
-        return cls({"paths": paths, "owners": owners, "names": names, "votes": votes}, scorers)
+        other_place = {path: at for at, (path, _) in enumerate(others)}
+        beside: dict[int, list[int]] = {}
+        for at, (_, _, _, touched) in enumerate(past):
+            for path in touched:
+                if path in other_place:
+                    beside.setdefault(other_place[path], []).append(at)
+        return cls({"paths": paths, "owners": owners, "names": names, "votes": votes, "beside": beside}, scorers)
 
     def voted(self, query: Terms, now: int) -> numpy.ndarray:
         """Files of the past commits whose messages are most like the query."""
@@ -137,6 +148,18 @@ class Recipe:
             for file in touched:
                 out[file] += weight
         return out
+
+    def with_tests(self, query: Terms, now: int) -> numpy.ndarray:
+        """Files that past commits changed together with the tests most like the query, by the root of their changes."""
+        out, churn = numpy.zeros(len(self.state["paths"])), numpy.full(len(self.state["paths"]), 3.0)
+        for _, _, touched in self.state["votes"]:
+            churn[touched] += 1
+        scores = self.scorers["tests"].scores(query)
+        for test in numpy.argsort(-scores, kind="stable")[:TESTS]:
+            for at in self.state["beside"].get(int(test), ()) if scores[test] > 0 else ():
+                when, _, touched = self.state["votes"][at]
+                out[touched] += math.exp(-max(0, now - when) / 86400 / AGE_DAYS)
+        return out / numpy.sqrt(churn)
 
     def ranked(self, issue: str, tokenizer: Tokenizer) -> list[str]:
         paths, owners = self.state["paths"], numpy.asarray(self.state["owners"], dtype=numpy.int64)
@@ -163,7 +186,7 @@ class Recipe:
         body = self.scorers["body"]
         total = fused([
             body.scores(whole), body.scores(title), chunks, self.scorers["paths"].scores(whole), names, mentions,
-            self.voted(title, now), self.voted(whole, now),
+            self.voted(title, now), self.voted(whole, now), self.with_tests(whole, now),
         ])
         return [paths[at] for at in numpy.argsort(-total, kind="stable")[:LISTED] if total[at] > 0]
 
@@ -181,4 +204,4 @@ class Recipe:
     def load(cls, folder: Path) -> "Recipe":
         with (folder / STATE).open("rb") as file:
             state = pickle.load(file)
-        return cls(state, {name: Scorer.load(folder / name) for name in ("body", "chunks", "paths", "messages")})
+        return cls(state, {name: Scorer.load(folder / name) for name in PARTS})
