@@ -36,7 +36,7 @@ class Index:
     def build(cls, repo: Path, rev: str, folder: Optional[Path], tokenizer: Tokenizer, args: argparse.Namespace) -> Any:
         if args.recipe:
             return recipe.Recipe.build(repo, rev, folder, tokenizer, args.all_files)
-        cache, engine, all_files = Cache(folder), args.engine, args.all_files
+        cache, engine, all_files = Cache(folder, "plain"), args.engine, args.all_files
         files = sorted(tree(repo, rev))
         kinds = [[file for file in files if not BEHIND.search(file[0])]]
         if all_files:

@@ -158,14 +158,14 @@ def blobs(repo: Path, ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
 
 
 class Cache:
-    """What was made of each blob, by its id, pickled in one SQLite file; None as the path keeps nothing."""
+    """What was made of each blob, by its id, pickled in one SQLite file a kind; None as the path keeps nothing."""
 
-    def __init__(self, path: Optional[Path]) -> None:
+    def __init__(self, path: Optional[Path], kind: str) -> None:
         self.path = path
         self.database: Optional[sqlite3.Connection] = None
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
-            self.database = sqlite3.connect(str(path / "blobs.sqlite"))
+            self.database = sqlite3.connect(str(path / f"{kind}.sqlite"))
             self.database.execute("PRAGMA journal_mode=WAL")
             self.database.execute("PRAGMA synchronous=OFF")
             self.database.execute("CREATE TABLE IF NOT EXISTS blobs (id TEXT PRIMARY KEY, terms BLOB) WITHOUT ROWID")

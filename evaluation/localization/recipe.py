@@ -104,7 +104,7 @@ class Recipe:
         everything = sorted(tree(repo, rev))
         files = [file for file in everything if not BEHIND.search(file[0])]
         others = [file for file in everything if BEHIND.search(file[0])] if all_files else []
-        cache = Cache(folder)
+        cache = Cache(folder, "recipe")
         wanted = list(dict.fromkeys(blob for _, blob in [*files, *others]))
         entries = cache.load(wanted)
         new = {blob: entry(data, tokenizer) for blob, data in blobs(repo, [blob for blob in wanted if blob not in entries])}
