@@ -32,11 +32,11 @@ class Arithmetic(unittest.TestCase):
         burn = "sum(i * i for i in range(3_000_000)); b'x' * (60 << 20)"
         inner = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}], check=True)"
         with tempfile.TemporaryDirectory() as folder:
-            spent = bench.run([sys.executable, "-c", inner], Path(folder))
+            spent = bench.run([sys.executable, "-c", inner], Path(folder, "side", "cache"))
             self.assertGreater(spent.cpu, 0.05)
             self.assertGreater(spent.rss_mib, 60)
             with self.assertRaisesRegex(SystemExit, "status 3.*\nwhy"):
-                bench.run([sys.executable, "-c", "import sys; print('why', file=sys.stderr); sys.exit(3)"], Path(folder))
+                bench.run([sys.executable, "-c", "import sys; print('why', file=sys.stderr); sys.exit(3)"], Path(folder, "side", "cache"))
 
     def test_seconds(self):
         self.assertEqual([bench.seconds(value) for value in (0.00042, 0.0123, 0.5, 59.4)], ["0.42 ms", "12 ms", "0.50 s", "59 s"])
