@@ -8,6 +8,7 @@ from typing import Callable, Optional
 from collections.abc import Sequence
 
 KS: tuple[int, ...] = (1, 3, 5, 10, 20, 50, 100)
+DEPTH = KS[-1]
 # Two-sided 95% of the normal distribution.
 Z95 = 1.959963984540054
 
@@ -35,8 +36,8 @@ class Outcome:
         return sum(place is not None and place <= k for place in self.places) / len(self.places)
 
     def reciprocal(self) -> float:
-        """1 / place of the first gold file, 0 where the list has none."""
-        found = [place for place in self.places if place is not None]
+        """1 / place of the first gold file, 0 where the first `DEPTH` have none: longer lists gain nothing."""
+        found = [place for place in self.places if place is not None and place <= DEPTH]
         return 1 / min(found) if found else 0.0
 
 

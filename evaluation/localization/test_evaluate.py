@@ -30,6 +30,8 @@ class Statistics(unittest.TestCase):
             got = wilson(successes, n)
             self.assertAlmostEqual(got[0], low, places=4)
             self.assertAlmostEqual(got[1], high, places=4)
+        # The design study's interval: 85.6% of 500 instances.
+        self.assertEqual([round(100 * end, 1) for end in wilson(428, 500)], [82.3, 88.4])
         self.assertEqual(wilson(20, 20)[1], 1.0)
         self.assertAlmostEqual(wilson(20, 20)[0], 1 - 0.1611, places=4)
         self.assertEqual(wilson(0, 0), (0.0, 1.0))
@@ -76,6 +78,11 @@ class Measures(unittest.TestCase):
         self.assertEqual((at[3].wins, at[3].losses, at[3].p), (1, 0, 1.0))
         with self.assertRaises(ValueError):
             compare(base, other[:-1])
+
+    def test_places_behind_the_deepest_k_count_nowhere(self):
+        ranked = [str(at) for at in range(150)]
+        s = summarize([outcome("i", "o/r", ["99"], ranked), outcome("j", "o/r", ["100"], ranked)])
+        self.assertEqual((s.strict[-1], s.any_hit[-1], s.recall[-1], s.mrr), (0.5, 0.5, 0.5, 0.01 / 2))
 
     def test_only_the_first_place_of_a_path_counts(self):
         self.assertEqual(outcome("i", "o/r", ["g"], ["x", "g", "g"]).places, (2,))
