@@ -31,6 +31,15 @@ fn commit(day: i64, message: &str, files: &[&str]) -> PastCommit {
 }
 
 fn run(files: &[SourceFile], issue: &str, history: &[PastCommit]) -> Vec<RankedFile> {
+    run_limited(files, issue, history, 100)
+}
+
+fn run_limited(
+    files: &[SourceFile],
+    issue: &str,
+    history: &[PastCommit],
+    limit: usize,
+) -> Vec<RankedFile> {
     let mut texts = HashMap::new();
     let mut entries = Vec::new();
     for file in files {
@@ -53,7 +62,7 @@ fn run(files: &[SourceFile], issue: &str, history: &[PastCommit]) -> Vec<RankedF
     let corpus = plan.corpus(&Arc::new(index.segments().unwrap())).unwrap();
     let mut chronicle = Chronicle::default();
     let ancestors = history.iter().map(|commit| chronicle.add(commit.clone())).collect();
-    rank(&corpus, issue, &History::new(Arc::new(chronicle), ancestors), 100)
+    rank(&corpus, issue, &History::new(Arc::new(chronicle), ancestors), limit)
 }
 
 fn order(ranked: &[RankedFile]) -> Vec<&str> {
@@ -236,7 +245,7 @@ fn the_ranking_depends_on_the_content_of_its_input_alone() {
         assert_eq!(run(&files, issue, &history), first);
         files.rotate_left(17);
     }
-    let few = rank(RetrievalInput { files: &files, issue, history: &history }, 3);
+    let few = run_limited(&files, issue, &history, 3);
     assert_eq!(few, first[..3]);
 }
 
