@@ -25,7 +25,7 @@ fn commit(day: i64, message: &str, files: &[&str]) -> PastCommit {
     // Unique for each message, which is all that an id is for here.
     let mut id = [0; 20];
     for (at, byte) in message.bytes().chain(day.to_le_bytes()).enumerate() {
-        id[at % 20] = id[at % 20] * 31 ^ byte;
+        id[at % 20] = id[at % 20].wrapping_mul(31) ^ byte;
     }
     PastCommit { id, parents: Vec::new(), time: day * 86_400, message: message.into(), files }
 }
