@@ -23,7 +23,7 @@ fn commit(day: i64, message: &str, files: &[&str]) -> PastCommit {
     };
     let files = files.iter().map(file).collect();
     // Unique for each message, which is all that an id is for here.
-    let mut id = [0; 20];
+    let mut id = [0_u8; 20];
     for (at, byte) in message.bytes().chain(day.to_le_bytes()).enumerate() {
         id[at % 20] = id[at % 20].wrapping_mul(31) ^ byte;
     }
