@@ -10,23 +10,33 @@ use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextO
 use tantivy::tokenizer::{TextAnalyzer, TokenizerManager};
 use tantivy::{DocSet, IndexBuilder, TERMINATED, TantivyDocument, Term};
 
-use crate::retrieval::SourceFile;
 use crate::retrieval::terms::{CodeTokenizer, Query};
+use crate::retrieval::{SourceFile, phrases};
 use crate::source::{DefinitionKind, Module};
 
 /// What a field holds, how much one occurrence counts, and how much length is held against it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FieldWeight {
-    name: &'static str,
-    weight: f64,
-    b: f64,
+    pub(crate) name: &'static str,
+    pub(crate) weight: f64,
+    pub(crate) b: f64,
 }
 
 /// The field of paths.
 pub(crate) const PATH: usize = 0;
+/// The field of names of definitions.
+pub(crate) const DEFINITIONS: usize = 1;
+/// The field of docstrings and comments.
+pub(crate) const DOCS: usize = 3;
+/// The field of string literals.
+pub(crate) const STRINGS: usize = 4;
+/// The field of runs of words in string literals, see [`phrases::each_run`].
+pub(crate) const PHRASES: usize = 6;
+/// The field of lines of code, see [`phrases::line_term`].
+pub(crate) const LINES: usize = 7;
 /// The path holds the file's stem three times; definitions hold names of classes three times, of
 /// functions twice, of variables once.
-const FIELDS: [FieldWeight; 6] = [
+pub(crate) const FIELDS: [FieldWeight; 6] = [
     FieldWeight { name: "path", weight: 4.0, b: 0.4 },
     FieldWeight { name: "definitions", weight: 2.5, b: 0.4 },
     FieldWeight { name: "code", weight: 1.0, b: 0.75 },
@@ -34,7 +44,9 @@ const FIELDS: [FieldWeight; 6] = [
     FieldWeight { name: "strings", weight: 0.8, b: 0.75 },
     FieldWeight { name: "imports", weight: 0.5, b: 0.4 },
 ];
-const K1: f64 = 1.2;
+/// Fields that only searches of their own see; their terms are made as they are, split at blanks.
+const TERM_FIELDS: [&str; 2] = ["phrases", "lines"];
+pub(crate) const K1: f64 = 1.2;
 
 /// Bytes that tantivy may use for one index before it would spill; it only sizes its hash table.
 const MEMORY: usize = 64 << 20;
@@ -59,8 +71,15 @@ impl Index {
             .set_tokenizer("code")
             .set_index_option(IndexRecordOption::WithFreqs);
         let options = TextOptions::default().set_indexing_options(indexing);
-        let fields =
-            FIELDS.iter().map(|f| schema.add_text_field(f.name, options.clone())).collect();
+        let mut fields = FIELDS
+            .iter()
+            .map(|f| schema.add_text_field(f.name, options.clone()))
+            .collect::<Vec<_>>();
+        let indexing = TextFieldIndexing::default()
+            .set_tokenizer("whitespace")
+            .set_index_option(IndexRecordOption::WithFreqs);
+        let options = TextOptions::default().set_indexing_options(indexing);
+        fields.extend(TERM_FIELDS.map(|name| schema.add_text_field(name, options.clone())));
         let tokenizers = TokenizerManager::default();
         tokenizers.register("code", TextAnalyzer::builder(CodeTokenizer).build());
         let builder = IndexBuilder::new().schema(schema.build()).tokenizers(tokenizers);
@@ -82,7 +101,8 @@ impl Index {
         for at in &self.files {
             let mut document = TantivyDocument::default();
             let texts = texts(&files[*at], parsed[*at].as_ref());
-            for (field, text) in self.fields.iter().zip(texts) {
+            let terms = own_terms(&files[*at], parsed[*at].as_ref());
+            for (field, text) in self.fields.iter().zip(texts.into_iter().chain(terms)) {
                 document.add_text(*field, text);
             }
             writer.add_document(document)?;
@@ -98,7 +118,7 @@ impl Index {
 
     /// BM25 over one field.
     pub(crate) fn search_field(&self, query: &Query, field: usize, b: f64) -> Vec<(usize, f64)> {
-        self.score(query, &[(field, FieldWeight { weight: 1.0, b, ..FIELDS[field] })])
+        self.score(query, &[(field, FieldWeight { name: "", weight: 1.0, b })])
     }
 
     fn score(&self, query: &Query, fields: &[(usize, FieldWeight)]) -> Vec<(usize, f64)> {
@@ -155,8 +175,21 @@ pub(crate) fn idf(documents: usize, with_term: usize) -> f64 {
     (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
 }
 
+/// Runs of words of string literals and lines of code, as terms.
+fn own_terms(file: &SourceFile, module: Option<&Module>) -> [String; 2] {
+    let (mut runs, mut lines) = (String::new(), String::new());
+    let Some(module) = module else { return [runs, lines] };
+    for literal in &module.strings {
+        phrases::each_run(&file.text[literal.clone()], |run| push(&mut runs, run));
+    }
+    for term in file.text.lines().filter_map(phrases::line_term) {
+        push(&mut lines, &term);
+    }
+    [runs, lines]
+}
+
 /// One text for each field.
-fn texts(file: &SourceFile, module: Option<&Module>) -> [String; 6] {
+pub(crate) fn texts(file: &SourceFile, module: Option<&Module>) -> [String; 6] {
     let stem = file.path.rsplit('/').next().unwrap_or(&file.path);
     let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
     let path = format!("{} {stem} {stem}", file.path);

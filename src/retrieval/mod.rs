@@ -5,16 +5,25 @@
 //! (`fuse`). The table of signals and weights is in `lists.rs`; a new signal is one more row.
 //! The result depends on the input alone.
 
+mod chunks;
 mod corpus;
+mod evidence;
+mod features;
 mod fuse;
 mod index;
+mod inflect;
 mod issue;
 mod lists;
 mod modules;
+mod phrases;
 mod rank;
+mod ranker;
 mod role;
 mod signal;
 mod terms;
 
-pub use rank::{PastCommit, PastFile, RetrievalInput, SourceFile, rank};
+pub use rank::{
+    FileFeatures, PastCommit, PastFile, RankOptions, RetrievalInput, Scorer, SourceFile,
+    feature_names, features, rank,
+};
 pub use role::{Role, role};

@@ -1,14 +1,17 @@
 //! From files, issue and history to a ranking.
 
 use crate::artifact::RankedFile;
+use crate::retrieval::chunks::Chunks;
 use crate::retrieval::corpus::Corpus;
-use crate::retrieval::fuse::{self, Fused};
+use crate::retrieval::evidence::{Evidence, Queries, Shared};
+use crate::retrieval::features::{self, Table, Votes};
+use crate::retrieval::fuse::Placed;
 use crate::retrieval::index::Index;
 use crate::retrieval::issue::Issue;
 use crate::retrieval::lists::LISTS;
+use crate::retrieval::ranker;
 use crate::retrieval::role::Role;
-use crate::retrieval::signal::history::Past;
-use crate::retrieval::terms::{self, Query};
+use crate::retrieval::signal::past::Past;
 
 /// A file that may be ranked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,19 +53,50 @@ pub struct RetrievalInput<'a> {
     pub history: &'a [PastCommit],
 }
 
-/// What the signals look at.
-pub(crate) struct Evidence<'a> {
-    pub(crate) issue: Issue,
-    pub(crate) corpus: Corpus<'a>,
-    /// Over sources.
-    pub(crate) index: Index,
-    /// Over tests and asides.
-    pub(crate) others: Index,
-    pub(crate) past: Past,
-    /// The whole issue, its title counted more.
-    pub(crate) whole: Query,
-    /// The title alone.
-    pub(crate) title: Query,
+/// How the lists become one ranking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scorer {
+    /// By the trained trees.
+    #[default]
+    Trained,
+    /// By the sum of the reciprocal ranks of twelve lists.
+    EqualWeights,
+}
+
+/// How to rank, for comparisons.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RankOptions<'a> {
+    /// Names of lists, or of groups of lists, that are left out.
+    pub without: &'a [&'a str],
+    /// How the lists become one ranking.
+    pub scorer: Scorer,
+}
+
+/// Features of one file, as the ranker sees them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileFeatures {
+    /// Path from the root.
+    pub path: String,
+    /// In the order of [`feature_names`].
+    pub values: Vec<f32>,
+}
+
+/// Names of the features, each with the group that [`RankOptions::without`] knows it by.
+#[must_use]
+pub fn feature_names() -> Vec<(String, &'static str)> {
+    features::names()
+}
+
+/// Features of the candidates, in the order of equal weights: what training reads.
+#[must_use]
+pub fn features(input: RetrievalInput) -> Vec<FileFeatures> {
+    with_evidence(input, |evidence| {
+        let votes = Votes::of(evidence, &[]);
+        let table = Table::of(evidence, &votes, &fused_order(evidence, &votes));
+        let path = |file: usize| evidence.corpus.files[file].path.clone();
+        let rows = table.files.into_iter().zip(table.rows);
+        rows.map(|(file, values)| FileFeatures { path: path(file), values }).collect()
+    })
 }
 
 /// Orders the files by how much they look like what the issue is about, best first, at most
@@ -71,65 +105,148 @@ pub(crate) struct Evidence<'a> {
 ///
 /// Deterministic: equal input gives an equal ranking, whatever the order of `files`.
 #[must_use]
-pub fn rank(input: RetrievalInput, limit: usize) -> Vec<RankedFile> {
+pub fn rank(input: RetrievalInput, options: RankOptions, limit: usize) -> Vec<RankedFile> {
+    with_evidence(input, |evidence| {
+        let votes = Votes::of(evidence, options.without);
+        let mut order = fused_order(evidence, &votes);
+        let mut scores = votes.fusion.clone();
+        if options.scorer == Scorer::Trained {
+            let table = Table::of(evidence, &votes, &order);
+            let judged = table.files.iter().zip(&table.rows);
+            let mut judged =
+                judged.map(|(file, row)| (*file, ranker::score(row))).collect::<Vec<_>>();
+            // Stable: files of equal score stay in the order of the fusion.
+            judged.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let lowest = judged.last().map_or(0.0, |(_, score)| *score);
+            for score in &mut scores {
+                // What is not judged follows, in its order and below every judged file.
+                *score = lowest - 1.0 / (1.0 + *score);
+            }
+            for (file, score) in &judged {
+                scores[*file] = *score;
+            }
+            let first = judged.iter().map(|(file, _)| *file).collect::<Vec<_>>();
+            let known = first.iter().copied().collect::<std::collections::HashSet<_>>();
+            order.retain(|file| !known.contains(file));
+            order.splice(0..0, first);
+        }
+        order.truncate(limit);
+        let reasons = Reasons::of(evidence, &votes);
+        let ranked = order.into_iter().map(|file| RankedFile {
+            path: evidence.corpus.files[file].path.clone(),
+            score: scores[file],
+            reasons: reasons.of_file(file),
+        });
+        ranked.collect()
+    })
+}
+
+fn with_evidence<T>(input: RetrievalInput, then: impl FnOnce(&Evidence) -> T) -> T {
     let mut files = input.files.to_vec();
     files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| a.path == b.path);
     let issue = Issue::read(input.issue);
+    let queries = Queries::of(&issue);
     let corpus = Corpus::build(&files);
-    let title = terms::query(&issue.title, "", 0.0);
     let (index, others, past) = std::thread::scope(|scope| {
         let others = scope.spawn(|| Index::build(&files, &corpus.others, &corpus.parsed));
-        let past = scope.spawn(|| Past::of(input.history, &corpus, &title));
+        let past = scope.spawn(|| Past::of(input.history, &corpus, &issue, &queries));
         let index = Index::build(&files, &corpus.sources, &corpus.parsed);
         (index, joined(others), joined(past))
     });
-    let evidence = Evidence {
-        whole: terms::query(&issue.text, &issue.title, 2.0),
+    let chunks = Chunks::build(&corpus);
+    then(&Evidence {
+        issue: &issue,
+        queries: &queries,
+        corpus: &corpus,
         index,
         others,
+        chunks,
         past,
-        title,
-        issue,
-        corpus,
-    };
-    let mut fused = vec![Fused::default(); files.len()];
-    for list in LISTS {
-        fuse::add(&mut fused, list.name, list.weight, (list.hits)(&evidence));
-    }
-    let mut order = (0..files.len()).collect::<Vec<_>>();
-    let mut aside = vec![0.0; files.len()];
-    for (file, score) in evidence.others.search(&evidence.whole) {
-        aside[file] = score;
-    }
-    let class = |file: usize| {
-        usize::from(evidence.corpus.roles[file] != Role::Source && fused[file].score == 0.0)
-    };
-    order.sort_by(|a, b| {
-        class(*a)
-            .cmp(&class(*b))
-            .then(fused[*b].score.total_cmp(&fused[*a].score))
-            .then(aside[*b].total_cmp(&aside[*a]))
-            .then(a.cmp(b))
-    });
-    order.truncate(limit);
-    order.into_iter().map(|file| shown(&fused[file], &files[file], &evidence, file)).collect()
+        shared: Shared::default(),
+    })
 }
 
 fn joined<T>(thread: std::thread::ScopedJoinHandle<T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn shown(fused: &Fused, file: &SourceFile, evidence: &Evidence, at: usize) -> RankedFile {
-    let mut ranked = fused.ranked(&file.path);
-    if ranked.reasons.is_empty() {
-        ranked.reasons.push(match evidence.corpus.roles[at] {
-            Role::Source => "no signal".to_owned(),
-            Role::Test => "a test, ranked after sources".to_owned(),
-            Role::Aside => "documentation or example, ranked after sources".to_owned(),
-        });
+/// All files by equal weights, sources before the others.
+fn fused_order(evidence: &Evidence, votes: &Votes) -> Vec<usize> {
+    let corpus = evidence.corpus;
+    let mut aside = vec![0.0; corpus.files.len()];
+    for (file, score) in evidence.tests() {
+        aside[*file] = *score;
     }
-    ranked
+    let class =
+        |file: usize| usize::from(corpus.roles[file] != Role::Source && votes.fusion[file] == 0.0);
+    let mut order = (0..corpus.files.len()).collect::<Vec<_>>();
+    order.sort_by(|a, b| {
+        class(*a)
+            .cmp(&class(*b))
+            .then(votes.fusion[*b].total_cmp(&votes.fusion[*a]))
+            .then(aside[*b].total_cmp(&aside[*a]))
+            .then(a.cmp(b))
+    });
+    order
+}
+
+/// One thing that a list says of a file.
+struct Reason {
+    /// The clearest first: what can be looked up, then the lists that equal weights fuse, then the
+    /// rest.
+    class: usize,
+    rank: usize,
+    text: String,
+}
+
+/// What the lists say of each file.
+struct Reasons<'e, 'c> {
+    evidence: &'e Evidence<'c>,
+    said: Vec<Vec<Reason>>,
+}
+
+/// Reasons shown of one file.
+const REASONS: usize = 12;
+
+impl<'e, 'c> Reasons<'e, 'c> {
+    fn of(evidence: &'e Evidence<'c>, votes: &Votes) -> Self {
+        let mut said = Vec::new();
+        said.resize_with(evidence.corpus.files.len(), Vec::new);
+        for (list, placed) in LISTS.iter().zip(&votes.lists) {
+            for Placed { file, rank, note, .. } in placed {
+                let class = match (note, list.fused) {
+                    (Some(_), _) => 0,
+                    (None, true) => 1,
+                    (None, false) => 2,
+                };
+                let text = || format!("{} rank {}", list.name, rank + 1);
+                let text = note.clone().unwrap_or_else(text);
+                said[*file].push(Reason { class, rank: *rank, text });
+            }
+        }
+        Self { evidence, said }
+    }
+
+    fn of_file(&self, file: usize) -> Vec<String> {
+        let mut said = self.said[file].iter().collect::<Vec<_>>();
+        // Stable: what is equally strong stays in the order of the table.
+        said.sort_by_key(|reason| (reason.class, reason.rank));
+        let mut reasons = Vec::<String>::new();
+        for reason in said {
+            if !reasons.contains(&reason.text) && reasons.len() < REASONS {
+                reasons.push(reason.text.clone());
+            }
+        }
+        if reasons.is_empty() {
+            reasons.push(match self.evidence.corpus.roles[file] {
+                Role::Source => "no signal".to_owned(),
+                Role::Test => "a test, ranked after sources".to_owned(),
+                Role::Aside => "documentation or example, ranked after sources".to_owned(),
+            });
+        }
+        reasons
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ fn commit(day: i64, message: &str, files: &[&str]) -> PastCommit {
 }
 
 fn run(files: &[SourceFile], issue: &str, history: &[PastCommit]) -> Vec<RankedFile> {
-    rank(RetrievalInput { files, issue, history }, 100)
+    rank(RetrievalInput { files, issue, history }, RankOptions::default(), 100)
 }
 
 fn order(ranked: &[RankedFile]) -> Vec<&str> {
@@ -57,14 +57,14 @@ fn frames_links_and_paths_lead_to_their_files() {
     let ranked = run(&files, issue, &[]);
     has(&ranked, "src/app/net.py", "linked in the issue (line 3)");
     has(&ranked, "src/app/io/core.py", "named in the issue (line 4)");
-    // Not the innermost frame, which is numpy's, and not the first one.
+    // Not the innermost frame, which is numpy's; the outer one counts less.
     has(&ranked, "src/app/core.py", "named in a traceback (line 7)");
-    lacks(&ranked, "src/app/models.py", "named in a traceback");
+    has(&ranked, "src/app/models.py", "named in a traceback (line 6)");
     // A bare name that two files have is half a vote for each.
     has(&ranked, "src/app/models.py", "named in the issue (line 4)");
     has(&ranked, "lib/other/models.py", "named in the issue (line 4)");
     let place = |path| order(&ranked).iter().position(|known| *known == path).unwrap();
-    assert!(place("src/app/io/core.py") < place("src/app/models.py"));
+    assert!(place("src/app/io/core.py") < place("lib/other/models.py"));
 }
 
 #[test]
@@ -74,6 +74,7 @@ fn words_names_and_paths_are_matched_in_their_own_lists() {
         file("p/beta.py", "from p.alpha import frobnicate_widget\nx = frobnicate_widget(1)\n"),
         file("p/gamma.py", "'''Renders the sidebar.'''\n"),
         file("p/sidebar.py", "pass\n"),
+        file("q/delta.py", ""),
     ];
     let ranked = run(&files, "frobnicate_widget is wrong", &[]);
     assert_eq!(order(&ranked)[0], "p/alpha.py");
@@ -83,7 +84,7 @@ fn words_names_and_paths_are_matched_in_their_own_lists() {
     has(&ranked, "p/sidebar.py", "path terms rank 1");
     has(&ranked, "p/gamma.py", "bm25 rank 2");
     lacks(&ranked, "p/gamma.py", "path terms");
-    assert_eq!(reasons(&ranked, "p/beta.py"), ["no signal"]);
+    assert_eq!(reasons(&ranked, "q/delta.py"), ["no signal"]);
 }
 
 #[test]
@@ -199,7 +200,8 @@ fn the_ranking_depends_on_the_content_of_its_input_alone() {
         assert_eq!(run(&files, issue, &history), first);
         files.rotate_left(17);
     }
-    let few = rank(RetrievalInput { files: &files, issue, history: &history }, 3);
+    let input = RetrievalInput { files: &files, issue, history: &history };
+    let few = rank(input, RankOptions::default(), 3);
     assert_eq!(few, first[..3]);
 }
 

@@ -1,129 +1,153 @@
-//! Words of the issue in files, in their paths, and in their functions.
+//! Words of the issue in files, in their fields, and in their functions.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use crate::retrieval::chunks::ChunkHit;
+use crate::retrieval::evidence::Evidence;
 use crate::retrieval::fuse::Hit;
-use crate::retrieval::index::{PATH, idf};
-use crate::retrieval::rank::Evidence;
-use crate::retrieval::terms;
-use crate::source::{DefinitionKind, Module};
+use crate::retrieval::index::{DEFINITIONS, DOCS, LINES, PATH, PHRASES, STRINGS};
+use crate::retrieval::phrases;
 
-fn hits(scores: Vec<(usize, f64)>) -> Vec<Hit> {
-    scores.into_iter().map(|(file, score)| Hit { file, score, note: None }).collect()
+fn hits(scores: &[(usize, f64)]) -> Vec<Hit> {
+    scores.iter().map(|(file, score)| Hit { file: *file, score: *score, note: None }).collect()
 }
 
 /// BM25F of the whole issue, its title weighted.
 pub(crate) fn issue(evidence: &Evidence) -> Vec<Hit> {
-    hits(evidence.index.search(&evidence.whole))
+    hits(evidence.whole())
 }
 
 /// BM25F of the title alone.
 pub(crate) fn title(evidence: &Evidence) -> Vec<Hit> {
-    hits(evidence.index.search(&evidence.title))
+    hits(evidence.title())
+}
+
+/// BM25F of the names that look like code.
+pub(crate) fn names(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search(&evidence.queries.names))
+}
+
+/// BM25F of what is neither code nor traceback.
+pub(crate) fn prose(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search(&evidence.queries.prose))
+}
+
+/// BM25F of the title and the first lines of prose.
+pub(crate) fn lead(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search(&evidence.queries.lead))
+}
+
+/// BM25F of the whole issue and other forms of its words.
+pub(crate) fn inflected(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search(&evidence.queries.inflected))
+}
+
+/// BM25F of the title and other forms of its words.
+pub(crate) fn inflected_title(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search(&evidence.queries.inflected_title))
+}
+
+/// BM25 of the whole issue and other forms of its words over paths.
+pub(crate) fn path_inflected(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search_field(&evidence.queries.inflected, PATH, 0.5))
+}
+
+/// BM25F of code blocks.
+pub(crate) fn program(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search(&evidence.queries.program))
+}
+
+/// BM25F of messages of errors.
+pub(crate) fn errors(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search(&evidence.queries.errors))
 }
 
 /// BM25 of the whole issue over paths.
 pub(crate) fn path_terms(evidence: &Evidence) -> Vec<Hit> {
-    hits(evidence.index.search_field(&evidence.whole, PATH, 0.5))
+    hits(&evidence.index.search_field(&evidence.queries.whole, PATH, 0.5))
 }
 
-/// The best function of each file for the names in the issue that look like code: in a large file
-/// the one function that is meant drowns otherwise. BM25 with k1 1.2 and b 0.4 over functions,
-/// and over the rest of each file as one more document.
-pub(crate) fn chunks(evidence: &Evidence) -> Vec<Hit> {
-    let names = evidence.issue.code.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-    let query = terms::query(&names, "", 0.0);
-    if query.is_empty() {
-        return Vec::new();
-    }
-    let places = query.keys().enumerate().map(|(at, term)| (term.as_str(), at)).collect();
-    let mut chunks = Vec::new();
-    for file in &evidence.corpus.sources {
-        let text = evidence.corpus.files[*file].text.as_str();
-        match &evidence.corpus.parsed[*file] {
-            Some(module) => split(*file, text, module, &places, &mut chunks),
-            None => {
-                let mut whole = Chunk::of(*file);
-                whole.add(text, &places);
-                chunks.push(whole);
-            }
-        }
-    }
-    let mut with_term = vec![0; query.len()];
-    let mut length = 0;
-    for chunk in &chunks {
-        length += chunk.length;
-        for term in chunk.counts.keys() {
-            with_term[*term] += 1;
-        }
-    }
-    let average = (length as f64 / chunks.len().max(1) as f64).max(1.0);
-    let idfs = with_term.iter().map(|df| idf(chunks.len(), *df)).collect::<Vec<_>>();
-    let weights = query.values().copied().collect::<Vec<_>>();
-    let mut best = HashMap::<usize, f64>::new();
-    for chunk in &chunks {
-        let norm = 1.2 * (0.6 + 0.4 * chunk.length as f64 / average);
-        let score = chunk.counts.iter().map(|(term, count)| {
-            let count = f64::from(*count);
-            weights[*term] * idfs[*term] * count / (norm + count)
-        });
-        let score = score.sum::<f64>();
-        let entry = best.entry(chunk.file).or_default();
-        *entry = entry.max(score);
-    }
-    hits(best.into_iter().collect())
+/// BM25 of the title over paths.
+pub(crate) fn path_title(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search_field(&evidence.queries.title, PATH, 0.5))
 }
 
-struct Chunk {
-    file: usize,
-    /// Terms in all.
-    length: usize,
-    /// How often terms of the query occur, by their number; most chunks have none.
-    counts: BTreeMap<usize, u32>,
+/// BM25 of the names that look like code over paths.
+pub(crate) fn path_names(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search_field(&evidence.queries.names, PATH, 0.5))
 }
 
-impl Chunk {
-    fn of(file: usize) -> Self {
-        Self { file, length: 0, counts: BTreeMap::new() }
-    }
-
-    fn add(&mut self, text: &str, query: &HashMap<&str, usize>) {
-        terms::each_term(text, |term| {
-            self.length += 1;
-            if let Some(term) = query.get(term) {
-                *self.counts.entry(*term).or_default() += 1;
-            }
-        });
-    }
+/// BM25 of the title over names of definitions.
+pub(crate) fn definitions_title(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search_field(&evidence.queries.title, DEFINITIONS, 0.4))
 }
 
-/// One chunk for each function or method, nested functions within, and one for the rest.
-fn split(
-    file: usize,
-    text: &str,
-    module: &Module,
-    query: &HashMap<&str, usize>,
-    into: &mut Vec<Chunk>,
-) {
-    let functions = module.definitions.iter().filter(|definition| {
-        definition.kind != DefinitionKind::Class
-            && definition
-                .parent
-                .is_none_or(|parent| module.definitions[parent].kind == DefinitionKind::Class)
-    });
-    let functions = functions.map(|definition| definition.bytes.clone()).collect::<Vec<_>>();
-    let mut chunks = (0..=functions.len()).map(|_| Chunk::of(file)).collect::<Vec<_>>();
-    let regions = [&module.identifiers, &module.docstrings, &module.comments, &module.strings];
-    for region in regions {
-        let mut function = 0;
-        for range in region {
-            while function < functions.len() && functions[function].end <= range.start {
-                function += 1;
-            }
-            let inside = functions.get(function).is_some_and(|f| f.start <= range.start);
-            let chunk = if inside { function } else { functions.len() };
-            chunks[chunk].add(&text[range.clone()], query);
-        }
+/// BM25 of the whole issue over names of definitions.
+pub(crate) fn definitions_whole(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search_field(&evidence.queries.whole, DEFINITIONS, 0.4))
+}
+
+/// BM25 of the title over docstrings and comments.
+pub(crate) fn docs_title(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search_field(&evidence.queries.title, DOCS, 0.75))
+}
+
+/// BM25 of the whole issue over docstrings and comments.
+pub(crate) fn docs_whole(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search_field(&evidence.queries.whole, DOCS, 0.75))
+}
+
+/// BM25 of messages of errors over string literals.
+pub(crate) fn errors_strings(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search_field(&evidence.queries.errors, STRINGS, 0.75))
+}
+
+/// Runs of three words of the issue in string literals: what the program printed.
+pub(crate) fn messages(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search_field(&phrases::wanted(&evidence.issue.text), PHRASES, 0.3))
+}
+
+/// Lines of the issue that are lines of the file.
+pub(crate) fn lines(evidence: &Evidence) -> Vec<Hit> {
+    hits(&evidence.index.search_field(&phrases::wanted_lines(&evidence.issue.text), LINES, 0.0))
+}
+
+/// The sum of the `best` best chunks of each file, and in the note the best function.
+fn by_file(evidence: &Evidence, chunks: &[ChunkHit], best: usize) -> Vec<Hit> {
+    let mut files = BTreeMap::<usize, Vec<&ChunkHit>>::new();
+    for chunk in chunks {
+        files.entry(chunk.file).or_default().push(chunk);
     }
-    into.extend(chunks);
+    let hit = |(file, mut chunks): (usize, Vec<&ChunkHit>)| {
+        chunks.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.definition.cmp(&b.definition)));
+        let score = chunks.iter().take(best).map(|chunk| chunk.score).sum();
+        Hit { file, score, note: None }
+    };
+    let _ = evidence;
+    files.into_iter().map(hit).collect()
+}
+
+/// The best function of each file for the names in the issue that look like code.
+pub(crate) fn chunk_names(evidence: &Evidence) -> Vec<Hit> {
+    by_file(evidence, &evidence.chunks.search(&evidence.queries.names), 1)
+}
+
+/// The best function of each file for the title.
+pub(crate) fn chunk_title(evidence: &Evidence) -> Vec<Hit> {
+    by_file(evidence, &evidence.chunks.search(&evidence.queries.title), 1)
+}
+
+/// The best function of each file for the whole issue.
+pub(crate) fn chunk_whole(evidence: &Evidence) -> Vec<Hit> {
+    by_file(evidence, evidence.chunks_whole(), 1)
+}
+
+/// The three best functions of each file for the whole issue and other forms of its words.
+pub(crate) fn chunk_inflected(evidence: &Evidence) -> Vec<Hit> {
+    by_file(evidence, &evidence.chunks.search(&evidence.queries.inflected), 3)
+}
+
+/// The three best functions of each file for the whole issue.
+pub(crate) fn chunk_three(evidence: &Evidence) -> Vec<Hit> {
+    by_file(evidence, evidence.chunks_whole(), 3)
 }

@@ -3,7 +3,9 @@
 use crate::artifact::RankedFile;
 use crate::event::Events;
 use crate::repo::{Checkout, FileMode, RepoError, TreeFile};
-use crate::retrieval::{self, PastCommit, PastFile, RetrievalInput, SourceFile};
+use crate::retrieval::{
+    self, FileFeatures, PastCommit, PastFile, RankOptions, RetrievalInput, SourceFile,
+};
 use crate::source;
 
 /// Source files of other languages, for repositories that are not mainly Python.
@@ -56,6 +58,42 @@ pub fn retrieve(
     history_commits: usize,
     events: &Events,
 ) -> Result<Vec<RankedFile>, RepoError> {
+    retrieve_with(checkout, issue, history_commits, RankOptions::default(), events)
+}
+
+/// The same with lists left out or weighed otherwise, for comparisons.
+///
+/// # Errors
+/// As [`retrieve`].
+pub fn retrieve_with(
+    checkout: &Checkout,
+    issue: &str,
+    history_commits: usize,
+    options: RankOptions,
+    events: &Events,
+) -> Result<Vec<RankedFile>, RepoError> {
+    let files = read(checkout, events)?;
+    let history = past(checkout, history_commits);
+    let input = RetrievalInput { files: &files, issue, history: &history };
+    Ok(retrieval::rank(input, options, KEPT))
+}
+
+/// What the ranker judges by, for its training.
+///
+/// # Errors
+/// As [`retrieve`].
+pub fn features(
+    checkout: &Checkout,
+    issue: &str,
+    history_commits: usize,
+    events: &Events,
+) -> Result<Vec<FileFeatures>, RepoError> {
+    let files = read(checkout, events)?;
+    let history = past(checkout, history_commits);
+    Ok(retrieval::features(RetrievalInput { files: &files, issue, history: &history }))
+}
+
+fn read(checkout: &Checkout, events: &Events) -> Result<Vec<SourceFile>, RepoError> {
     let mut files = Vec::new();
     let (mut absent, mut large) = (0, 0);
     for file in candidates(checkout) {
@@ -84,8 +122,7 @@ pub fn retrieve(
         events
             .notice(format!("{large} files above {} MiB are ranked by path alone", LARGEST >> 20));
     }
-    let history = past(checkout, history_commits);
-    Ok(retrieval::rank(RetrievalInput { files: &files, issue, history: &history }, KEPT))
+    Ok(files)
 }
 
 fn past(checkout: &Checkout, limit: usize) -> Vec<PastCommit> {

@@ -9,5 +9,5 @@ mod run;
 mod tree;
 
 pub use config::{LocalizeConfig, Localizer};
-pub use files::retrieve;
+pub use files::{features, retrieve, retrieve_with};
 pub use run::localize;
