@@ -98,6 +98,8 @@ fn scene(files: &[(&str, &str)], issue: &str, replies: Vec<Replies>) -> Scene {
         tree_tokens: 1000,
         hide_tests: true,
         history_commits: 100,
+        without: Vec::new(),
+        scorer: crate::retrieval::Scorer::default(),
         seed: Some(7),
     };
     let instance = Instance {
