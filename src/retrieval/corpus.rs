@@ -1,7 +1,7 @@
 //! The files of a commit: their roles, outlines, and the indexes over them.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, OnceLock};
 
 use crate::retrieval::blobs::{BlobKey, IndexError, Reading, Segments};
 use crate::retrieval::facts::Facts;
@@ -35,7 +35,11 @@ pub struct Corpus {
     /// Over tests and asides.
     pub(crate) others: Index,
     segments: Arc<Segments>,
+    links: OnceLock<(Links, Links)>,
 }
+
+/// For files, the files that they are joined with.
+pub(crate) type Links = BTreeMap<usize, Vec<usize>>;
 
 impl std::fmt::Debug for Corpus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -156,6 +160,7 @@ impl Plan {
             index,
             others,
             segments,
+            links: OnceLock::new(),
         })
     }
 }
@@ -164,6 +169,20 @@ impl Corpus {
     /// Positions of files whose last component is `name`, ascending.
     pub(crate) fn named(&self, name: &str) -> &[usize] {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// For each source the files that it imports, and the files that import it.
+    pub(crate) fn links(&self) -> &(Links, Links) {
+        self.links.get_or_init(|| {
+            let (mut down, mut up) = (Links::new(), Links::new());
+            for file in &self.sources {
+                for target in self.modules.edges(*file, &self.parsed) {
+                    down.entry(*file).or_default().push(target);
+                    up.entry(target).or_default().push(*file);
+                }
+            }
+            (down, up)
+        })
     }
 
     /// Imports of a test or an aside; none where they cannot be read.

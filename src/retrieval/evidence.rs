@@ -4,11 +4,11 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use crate::retrieval::corpus::Corpus;
+use crate::retrieval::corpus::{Corpus, Links};
 use crate::retrieval::fuse::{self, Hit};
-use crate::retrieval::index::ChunkHit;
 use crate::retrieval::inflect::inflected;
 use crate::retrieval::issue::Issue;
+use crate::retrieval::searches::Searches;
 use crate::retrieval::signal::definitions::Defined;
 use crate::retrieval::signal::past::Past;
 use crate::retrieval::signal::{definitions, history, lexical};
@@ -70,44 +70,30 @@ pub(crate) struct Evidence<'a> {
 }
 
 /// Files by file.
-pub(crate) type Links = BTreeMap<usize, Vec<usize>>;
 
 /// Searches that several signals read, made when the first asks.
 #[derive(Default)]
 pub(crate) struct Shared<'a> {
-    whole: OnceCell<Vec<(usize, f64)>>,
-    title: OnceCell<Vec<(usize, f64)>>,
+    searches: OnceCell<Searches>,
     tests: OnceCell<Vec<(usize, f64)>>,
-    chunks_whole: OnceCell<Vec<ChunkHit>>,
     defined: OnceCell<Defined<'a>>,
     rarest: OnceCell<Vec<Hit>>,
     votes: OnceCell<Vec<Hit>>,
     quick: OnceCell<Vec<(usize, f64)>>,
     edges: OnceCell<BTreeMap<usize, Vec<usize>>>,
-    links: OnceCell<(Links, Links)>,
 }
 
 impl<'a> Evidence<'a> {
-    /// BM25F of the whole issue over sources.
-    pub(crate) fn whole(&self) -> &[(usize, f64)] {
-        self.shared.whole.get_or_init(|| self.corpus.index.search(&self.queries.whole))
-    }
-
-    /// BM25F of the title over sources.
-    pub(crate) fn title(&self) -> &[(usize, f64)] {
-        self.shared.title.get_or_init(|| self.corpus.index.search(&self.queries.title))
+    /// What the sources answer.
+    pub(crate) fn searches(&self) -> &Searches {
+        self.shared
+            .searches
+            .get_or_init(|| Searches::of(&self.corpus.index, self.queries, &self.issue.text))
     }
 
     /// BM25F of the whole issue over tests and asides.
     pub(crate) fn tests(&self) -> &[(usize, f64)] {
         self.shared.tests.get_or_init(|| self.corpus.others.search(&self.queries.whole))
-    }
-
-    /// The whole issue over functions.
-    pub(crate) fn chunks_whole(&self) -> &[ChunkHit] {
-        self.shared
-            .chunks_whole
-            .get_or_init(|| self.corpus.index.search_chunks(&self.queries.whole))
     }
 
     /// Where the identifiers of the issue are defined.
@@ -149,17 +135,8 @@ impl<'a> Evidence<'a> {
     }
 
     /// For each source the files that it imports, and the files that import it.
-    pub(crate) fn links(&self) -> &(Links, Links) {
-        self.shared.links.get_or_init(|| {
-            let (mut down, mut up) = (Links::new(), Links::new());
-            for file in &self.corpus.sources {
-                for target in self.corpus.modules.edges(*file, &self.corpus.parsed) {
-                    down.entry(*file).or_default().push(target);
-                    up.entry(target).or_default().push(*file);
-                }
-            }
-            (down, up)
-        })
+    pub(crate) fn links(&self) -> &'a (Links, Links) {
+        self.corpus.links()
     }
 
     /// Both directions together.

@@ -6,18 +6,18 @@
 //! was ever indexed. So postings are scored here, and all statistics (how many files have a term,
 //! how long files are) come from the files that the index is made over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use tantivy::index::InvertedIndexReader;
 use tantivy::postings::Postings;
-use tantivy::schema::IndexRecordOption;
+use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocSet, TERMINATED, Term};
 
 use crate::retrieval::blobs::{BlobKey, Segments};
-use crate::retrieval::schema::{CHUNK_FIELDS, FIELDS, FieldWeight, PATH};
+use crate::retrieval::pass::{Answers, Found, Pass, Search, Wanted};
+use crate::retrieval::schema::{CHUNK_FIELDS, FIELDS, PATH};
 use crate::retrieval::terms::{self, Query};
-
-const K1: f64 = 1.2;
 
 /// No file of this index.
 const NONE: u32 = u32::MAX;
@@ -26,22 +26,35 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Index {
     segments: Arc<Segments>,
     /// Position in the corpus of each file here.
-    files: Vec<usize>,
+    pub(crate) files: Vec<usize>,
+    /// Of each segment, its fields' dictionaries and postings.
+    inverted: Vec<Vec<Option<Arc<InvertedIndexReader>>>>,
+    /// Of each segment, how many documents the segments before it have.
+    bases: Vec<u32>,
     /// Of each segment, the slot of each document, or [`NONE`].
     owners: Vec<Vec<u32>>,
     /// Of each segment, the place of each document among those of its blob.
     ordinals: Vec<Vec<u32>>,
     /// Files here of each blob: usually one.
-    slots: Vec<Vec<u32>>,
-    paths: Paths,
+    pub(crate) slots: Vec<Vec<u32>>,
+    pub(crate) paths: Paths,
     /// By field and file, in terms.
     lengths: Vec<Vec<u32>>,
     /// By field, in terms, at least 1.
     averages: Vec<f64>,
-    /// Of each segment, the length of each document over the fields of chunks.
-    chunk_lengths: Vec<Vec<u32>>,
+    /// Of each document, by its number over all segments, the length over the fields of chunks.
+    pub(crate) chunk_lengths: Vec<u32>,
     /// Documents that belong to files here, and their mean length over the fields of chunks.
-    chunks: (usize, f64),
+    pub(crate) chunks: (usize, f64),
+}
+
+/// A term in one document, which belongs to the files of a slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Posting {
+    /// Its number over all segments.
+    pub(crate) document: u32,
+    pub(crate) slot: u32,
+    pub(crate) count: u32,
 }
 
 /// A function, or the rest of a file, that holds terms of a query.
@@ -55,8 +68,8 @@ pub(crate) struct ChunkHit {
 }
 
 /// Postings of path terms.
-struct Paths {
-    terms: HashMap<String, Vec<(u32, u32)>>,
+pub(crate) struct Paths {
+    pub(crate) terms: HashMap<String, Vec<(u32, u32)>>,
     lengths: Vec<u32>,
 }
 
@@ -122,7 +135,21 @@ impl Index {
                 ordinals[segment][first + ordinal as usize] = ordinal;
             }
         }
+        let documents = owners.iter().map(Vec::len).sum();
+        let inverted = segments.readers.iter().map(|reader| {
+            let fields = segments.layout.text.iter().enumerate();
+            let open = |(at, field): (usize, &Field)| {
+                (at != PATH).then(|| reader.inverted_index(*field).ok()).flatten()
+            };
+            fields.map(open).collect()
+        });
+        let bases = owners.iter().scan(0, |base, owners| {
+            *base += owners.len() as u32;
+            Some(*base - owners.len() as u32)
+        });
         let mut index = Self {
+            inverted: inverted.collect(),
+            bases: bases.collect(),
             segments: Arc::clone(segments),
             files: positions.to_vec(),
             owners,
@@ -131,7 +158,7 @@ impl Index {
             paths: Paths::of(positions.iter().map(|at| path(*at))),
             lengths: Vec::new(),
             averages: Vec::new(),
-            chunk_lengths: sized(0),
+            chunk_lengths: vec![0; documents],
             chunks: (0, 1.0),
         };
         index.measure();
@@ -151,7 +178,8 @@ impl Index {
                     if *slot != NONE {
                         let length = norms.fieldnorm(document as u32);
                         if CHUNK_FIELDS.contains(&field) {
-                            self.chunk_lengths[segment][document] += length;
+                            let at = self.bases[segment] as usize + document;
+                            self.chunk_lengths[at] += length;
                         }
                         for file in &self.slots[*slot as usize] {
                             self.lengths[field][*file as usize] += length;
@@ -166,117 +194,82 @@ impl Index {
         };
         self.averages = self.lengths.iter().map(mean).collect();
         let chunks = self.owners.iter().flatten().filter(|slot| **slot != NONE).count();
-        let length = self.chunk_lengths.iter().flatten().map(|length| u64::from(*length));
+        let length = self.chunk_lengths.iter().map(|length| u64::from(*length));
         self.chunks = (chunks, (length.sum::<u64>() as f64 / chunks.max(1) as f64).max(1.0));
     }
 
     /// BM25F over all fields.
-    pub(crate) fn search(&self, query: &Query) -> Vec<(usize, f64)> {
-        self.score(query, &FIELDS.iter().enumerate().map(|(at, f)| (at, *f)).collect::<Vec<_>>())
+    pub(crate) fn search(&self, query: &Query) -> Found {
+        self.ask(&[Search::all_fields(vec![query])], &[]).files.remove(0).remove(0)
     }
 
-    /// BM25 over one field.
-    pub(crate) fn search_field(&self, query: &Query, field: usize, b: f64) -> Vec<(usize, f64)> {
-        self.score(query, &[(field, FieldWeight { weight: 1.0, b, ..FIELDS[field] })])
+    /// Many queries in one pass over the postings, which is where the time goes.
+    pub(crate) fn ask(&self, searches: &[Search], chunks: &[&Query]) -> Answers {
+        let mut terms = BTreeMap::<&str, Wanted>::new();
+        for (search, group) in searches.iter().enumerate() {
+            for (query, wanted) in group.queries.iter().enumerate() {
+                for (term, weight) in *wanted {
+                    terms.entry(term).or_default().files.push((search, query, *weight));
+                }
+            }
+        }
+        for (query, wanted) in chunks.iter().enumerate() {
+            for (term, weight) in *wanted {
+                terms.entry(term).or_default().chunks.push((query, *weight));
+            }
+        }
+        let mut pass = Pass::new(self, searches, chunks.len());
+        for (term, wanted) in terms {
+            pass.term(term, &wanted);
+        }
+        pass.answers()
     }
 
-    fn score(&self, query: &Query, fields: &[(usize, FieldWeight)]) -> Vec<(usize, f64)> {
-        let files = self.files.len();
-        // What one occurrence in each field of each file adds to the term's weighted frequency.
-        let worth = fields.iter().map(|(field, weight)| {
+    /// What one occurrence in each field of each file adds to a term's weighted frequency.
+    pub(crate) fn worth(&self, search: &Search) -> Vec<Vec<f64>> {
+        let worth = search.fields.iter().map(|(field, weight)| {
             let norm = |length: &u32| {
                 let relative = f64::from(*length) / self.averages[*field];
                 weight.weight / (1.0 - weight.b + weight.b * relative)
             };
-            self.lengths[*field].iter().map(norm).collect::<Vec<_>>()
+            self.lengths[*field].iter().map(norm).collect()
         });
-        let worth = worth.collect::<Vec<_>>();
-        let mut scores = vec![0.0; files];
-        let mut frequencies = vec![0.0; files];
-        let mut touched = Vec::new();
-        for (term, weight) in query {
-            for ((field, _), worth) in fields.iter().zip(&worth) {
-                let mut add = |file: u32, count: u32| {
-                    let frequency = &mut frequencies[file as usize];
-                    if *frequency == 0.0 {
-                        touched.push(file);
-                    }
-                    *frequency += worth[file as usize] * f64::from(count);
-                };
-                if *field == PATH {
-                    for (file, count) in self.paths.terms.get(term).into_iter().flatten() {
-                        add(*file, *count);
-                    }
-                } else {
-                    self.postings(*field, term, |_, _, slot, count| {
-                        for file in &self.slots[slot] {
-                            add(*file, count);
-                        }
-                    });
-                }
-            }
-            let idf = idf(files, touched.len());
-            for file in touched.drain(..) {
-                let frequency = std::mem::take(&mut frequencies[file as usize]);
-                scores[file as usize] += weight * idf * frequency / (K1 + frequency);
-            }
-        }
-        let hits = scores.into_iter().enumerate().filter(|(_, score)| *score > 0.0);
-        hits.map(|(file, score)| (self.files[file], score)).collect()
+        worth.collect()
     }
 
-    /// Calls `hit` with (segment, document, slot, frequency) for each posting of files here.
-    fn postings(&self, field: usize, term: &str, mut hit: impl FnMut(usize, u32, usize, u32)) {
-        let field = self.segments.layout.text[field];
-        let key = Term::from_field_text(field, term);
-        for (segment, reader) in self.segments.readers.iter().enumerate() {
-            let Ok(inverted) = reader.inverted_index(field) else { continue };
+    /// Postings of files here.
+    pub(crate) fn postings(&self, field: usize, term: &str) -> Vec<Posting> {
+        let mut postings = Vec::new();
+        let key = Term::from_field_text(self.segments.layout.text[field], term);
+        let segments = self.inverted.iter().zip(&self.owners).zip(&self.bases);
+        for ((fields, owners), base) in segments {
+            let Some(inverted) = &fields[field] else { continue };
             let Ok(Some(mut found)) = inverted.read_postings(&key, IndexRecordOption::WithFreqs)
             else {
                 continue;
             };
-            let owners = &self.owners[segment];
             while found.doc() != TERMINATED {
-                let document = found.doc();
-                let slot = owners[document as usize];
+                let slot = owners[found.doc() as usize];
                 if slot != NONE {
-                    hit(segment, document, slot as usize, found.term_freq());
+                    let document = *base + found.doc();
+                    postings.push(Posting { document, slot, count: found.term_freq() });
                 }
                 found.advance();
             }
         }
+        postings
     }
 
-    /// BM25 (k1 1.2, b 0.4) over functions and the rest of each file as documents of their own;
-    /// in no order.
-    pub(crate) fn search_chunks(&self, query: &Query) -> Vec<ChunkHit> {
-        const B: f64 = 0.4;
-        let (total, average) = self.chunks;
-        let mut scores = HashMap::<(usize, u32), (usize, f64)>::new();
-        let mut counts = HashMap::<(usize, u32), (usize, u32)>::new();
-        for (term, weight) in query {
-            for field in CHUNK_FIELDS {
-                self.postings(field, term, |segment, document, slot, count| {
-                    counts.entry((segment, document)).or_insert((slot, 0)).1 += count;
-                });
-            }
-            let idf = idf(total, counts.len());
-            for ((segment, document), (slot, count)) in counts.drain() {
-                let length = f64::from(self.chunk_lengths[segment][document as usize]);
-                let norm = K1 * (1.0 - B + B * length / average);
-                let count = f64::from(count);
-                let part = weight * idf * count / (norm + count);
-                scores.entry((segment, document)).or_insert((slot, 0.0)).1 += part;
+    pub(crate) fn chunk_hits(&self, scores: &[f64]) -> Vec<ChunkHit> {
+        let mut hits = Vec::new();
+        let documents = self.owners.iter().flatten().zip(self.ordinals.iter().flatten());
+        for ((slot, ordinal), score) in documents.zip(scores).filter(|(_, score)| **score > 0.0) {
+            for file in &self.slots[*slot as usize] {
+                let function = (*ordinal as usize).checked_sub(1);
+                hits.push(ChunkHit { file: self.files[*file as usize], function, score: *score });
             }
         }
-        let mut hits = Vec::with_capacity(scores.len());
-        for ((segment, document), (slot, score)) in scores {
-            let ordinal = self.ordinals[segment][document as usize] as usize;
-            for file in &self.slots[slot] {
-                let file = self.files[*file as usize];
-                hits.push(ChunkHit { file, function: ordinal.checked_sub(1), score });
-            }
-        }
+        hits.sort_by_key(|hit| (hit.file, hit.function));
         hits
     }
 }
@@ -322,7 +315,8 @@ mod tests {
             assert_eq!(*file, expected_file);
             assert!((score - expected_score).abs() < 1e-9, "{score} {expected_score}");
         }
-        let by_path = index.search_field(&terms::query("apple pear", "", 0.0), PATH, 0.5);
+        let both = terms::query("apple pear", "", 0.0);
+        let by_path = &index.ask(&[Search::field(PATH, 0.5, vec![&both])], &[]).files[0][0];
         assert_eq!(by_path.iter().map(|(file, _)| *file).collect::<Vec<_>>(), [0]);
         // Of two files, both with the term: its idf is another one.
         let fewer = super::tests::index(&FILES, &[0, 1]).search(&terms::query("pear", "", 0.0));
@@ -336,13 +330,13 @@ mod tests {
         let files = [("x.py", text), ("y.py", "beta = 1\n")];
         let index = index(&files, &[0, 1]);
         let hits = |words: &str| {
-            let mut hits = index.search_chunks(&terms::query(words, "", 0.0));
-            hits.sort_by_key(|hit| (hit.file, hit.function));
+            let hits = index.ask(&[], &[&terms::query(words, "", 0.0)]).chunks.remove(0);
             hits.iter().map(|hit| (hit.file, hit.function)).collect::<Vec<_>>()
         };
         assert_eq!(hits("alpha_one"), [(0, None), (0, Some(0)), (0, Some(1))]);
         assert_eq!(hits("beta"), [(0, Some(1)), (1, None)]);
-        let best = index.search_chunks(&terms::query("alpha_one beta", "", 0.0)).into_iter();
+        let best = index.ask(&[], &[&terms::query("alpha_one beta", "", 0.0)]).chunks.remove(0);
+        let best = best.into_iter();
         let best = best.max_by(|a, b| a.score.total_cmp(&b.score)).unwrap();
         assert_eq!((best.file, best.function), (0, Some(1)));
         // One blob under two paths is found as both.

@@ -17,11 +17,13 @@ mod inflect;
 mod issue;
 mod lists;
 mod modules;
+mod pass;
 mod phrases;
 mod rank;
 mod ranker;
 mod role;
 mod schema;
+mod searches;
 mod signal;
 mod terms;
 
