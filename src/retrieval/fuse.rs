@@ -44,6 +44,11 @@ pub(crate) fn add(into: &mut [Fused], name: &str, weight: f64, hits: Vec<Hit>) {
 impl Fused {
     /// The artifact's form.
     pub(crate) fn ranked(&self, path: &str) -> RankedFile {
-        RankedFile { path: path.to_owned(), score: self.score, reasons: self.reasons.clone() }
+        RankedFile {
+            path: path.to_owned(),
+            score: self.score,
+            reasons: self.reasons.clone(),
+            places: Vec::new(),
+        }
     }
 }

@@ -11,10 +11,12 @@ mod index;
 mod issue;
 mod lists;
 mod modules;
+mod places;
 mod rank;
 mod role;
 mod signal;
 mod terms;
 
+pub use places::{Described, FEATURES, describe, places};
 pub use rank::{PastCommit, PastFile, RetrievalInput, SourceFile, rank};
 pub use role::{Role, role};

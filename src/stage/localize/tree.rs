@@ -229,4 +229,24 @@ setup.py
             assert_eq!(drawn + rendered.hidden, 3000);
         }
     }
+
+    #[test]
+    fn large_repositories_are_rendered_in_reasonable_time() {
+        let paths =
+            (0..20_000).map(|n| format!("src/p{}/q{}/r{}/file_{n}.py", n % 7, n % 90, n % 3));
+        let paths = paths.collect::<Vec<_>>();
+        let all = paths.iter().map(String::as_str).collect::<Vec<_>>();
+        let preferred = (0..100).map(|n| all[n * 197]).collect::<Vec<_>>();
+        let started = std::time::Instant::now();
+        let rendered = render(&all, &all.iter().copied().collect(), &preferred, 16_000);
+        assert!(rendered.text.len() <= 16_000 * BYTES_A_TOKEN);
+        assert!(preferred.iter().take(20).all(|path| {
+            let name = path.rsplit('/').next().unwrap();
+            rendered.text.lines().any(|line| line.trim() == name)
+        }));
+        let drawn = rendered.text.lines().filter(|line| line.ends_with(".py")).count();
+        assert_eq!(drawn + rendered.hidden, 20_000);
+        // Unoptimised, on a busy machine.
+        assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
+    }
 }
