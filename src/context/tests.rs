@@ -26,14 +26,9 @@ fn estimate(text: &str) -> usize {
 
 /// A class of 40 methods of 12 lines each.
 fn class() -> String {
-    let mut text =
-        "import os\n\n\nclass Parser(\n    Base,\n):\n    \"\"\"Reads.\"\"\"\n\n".to_owned();
-    for n in 0..40 {
-        text.push_str(&format!("    def method_{n}(self, value):\n"));
-        text.push_str(&"        value = self.change(value)\n".repeat(10));
-        text.push('\n');
-    }
-    text
+    let head = "import os\n\n\nclass Parser(\n    Base,\n):\n    \"\"\"Reads.\"\"\"\n\n".to_owned();
+    let body = "        value = self.change(value)\n".repeat(10);
+    (0..40).fold(head, |text, n| format!("{text}    def method_{n}(self, value):\n{body}\n"))
 }
 
 #[test]

@@ -143,10 +143,9 @@ mod tests {
 
     #[test]
     fn long_blocks_are_cut_where_little_is_open() {
-        let mut text = "def long():\n".to_owned();
-        for part in 0..10 {
-            text.push_str(&format!("    if part == {part}:\n{}\n", "        x = 1\n".repeat(28)));
-        }
+        let body = "        x = 1\n".repeat(28);
+        let part = |text, part| format!("{text}    if part == {part}:\n{body}\n");
+        let text = (0..10).fold("def long():\n".to_owned(), part);
         let blocks = brief(&text);
         assert_eq!(blocks[..2], ["long 1-61", "long 62-121"]);
         assert!(brief(&"x = 1\n".repeat(1000)).len() >= 12);

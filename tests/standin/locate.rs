@@ -113,8 +113,8 @@ fn outlines(prompt: &str) -> Vec<Outlined> {
         let Some((first, last)) = lines.split_once('-') else { continue };
         let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else { continue };
         let indentation = code.len() - code.trim_start().len();
-        let words = code.trim_start().split([' ', '(', ':']);
-        let name = words.skip_while(|word| ["async", "def", "class"].contains(word)).next();
+        let mut words = code.trim_start().split([' ', '(', ':']);
+        let name = words.find(|word| !["async", "def", "class"].contains(word));
         above.retain(|(own, _)| *own < indentation);
         above.push((indentation, name.unwrap_or_default().to_owned()));
         let name = above.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(".");
