@@ -29,6 +29,7 @@
 //! | [`llm`] | how is the model reached, and what did it answer before? |
 //! | [`sandbox`] | where does untrusted code run? |
 //! | [`repo`] | what was in the repository at the base commit? |
+//! | [`index`] | what is known of a repository's files and commits, kept between runs? |
 //! | [`dataset`] | which instances are there? (gold data lives here and nowhere else) |
 //! | [`store`] | what is already done, and where does it lie? |
 //! | [`report`] | how do people and machines see events? |
@@ -55,6 +56,7 @@
 //! 4. **Only [`report`] and [`cli`] write to the terminal**; standard output carries results,
 //!    standard error everything else.
 //! 5. **Only artifacts, events and the resolved configuration are written in formats of our own.**
+//!    What [`index`] keeps of a history is the exception: it may be deleted at any time.
 
 pub mod artifact;
 pub mod event;
@@ -68,6 +70,7 @@ pub mod source;
 pub mod testlog;
 
 pub mod dataset;
+pub mod index;
 pub mod llm;
 pub mod repo;
 pub mod report;

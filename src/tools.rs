@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Events;
+use crate::index::IndexCache;
 use crate::llm::ModelClient;
 use crate::sandbox::Sandbox;
 
@@ -18,6 +19,8 @@ pub struct Tools {
     pub model: Arc<dyn ModelClient>,
     /// Where code runs.
     pub sandbox: Arc<dyn Sandbox>,
+    /// What is known of repositories.
+    pub index: Arc<IndexCache>,
     /// How many sessions there may be at the same time, over all instances.
     pub sessions: Arc<Sessions>,
     /// Where events go.

@@ -56,5 +56,7 @@ say "format"
 cargo fmt --check
 say "lints"
 cargo clippy --all-targets --quiet -- -D warnings
+say "evaluators"
+python3 -B -m unittest discover -q -s evaluation/localization
 say "tests"
 cargo test --quiet --no-fail-fast

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::artifact::{InstanceId, LogFormat};
+use crate::cli::index_args::IndexCommand;
 use crate::cli::serve_args::RewardCommand;
 
 /// Turns a repository and an issue text into a tested patch, without an agent loop.
@@ -85,6 +86,9 @@ pub(crate) enum Command {
     /// Make, check and remove images
     #[command(subcommand)]
     Images(ImagesCommand),
+    /// Build, ask and measure what is kept of repositories to rank their files
+    #[command(subcommand)]
+    Index(IndexCommand),
     /// List datasets, or say what rows lack for which stage
     #[command(subcommand)]
     Dataset(DatasetCommand),

@@ -84,7 +84,7 @@ pub(crate) async fn run(
             })?;
         }
         let tools =
-            session::tools(config, model, Arc::clone(&sandbox), events.clone(), cancel.clone());
+            session::tools(config, model, Arc::clone(&sandbox), events.clone(), cancel.clone())?;
         let batch = Batch {
             instances: job.instances.clone(),
             plan: Arc::new(plan),

@@ -10,8 +10,10 @@ mod commands;
 mod environment;
 mod error;
 mod given;
+mod index_args;
 mod issue;
 mod job;
+mod ranking;
 mod select;
 mod serve_args;
 mod session;
@@ -86,6 +88,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         }
         Command::Images(ImagesCommand::Pull(args)) => commands::inventory::pull(args, output).await,
         Command::Images(ImagesCommand::Prune) => commands::inventory::prune(output).await,
+        Command::Index(command) => commands::index::index(command, output).await,
         Command::Dataset(command) => commands::dataset::dataset(command, output),
         Command::Doctor(args) => commands::doctor::doctor(args, output).await,
     }

@@ -12,10 +12,12 @@ use tokio_util::sync::CancellationToken;
 use crate::artifact::Instance;
 use crate::cli::args::{ColorChoice, OutputArgs};
 use crate::cli::error::{CliError, Kind};
+use crate::cli::select;
 use crate::cli::settings::Settings;
 use crate::config::Config;
 use crate::dataset;
 use crate::event::Events;
+use crate::index::IndexCache;
 use crate::llm::{HttpClient, HttpConfig, Journaled, ModelClient, Replay, TokenCounter};
 use crate::pipeline::{Plan, Stages};
 use crate::prompt::Prompts;
@@ -222,9 +224,23 @@ pub(crate) fn tools(
     sandbox: Arc<dyn Sandbox>,
     events: Events,
     cancel: CancellationToken,
-) -> Tools {
+) -> Result<Tools, CliError> {
     let sessions = Arc::new(Sessions::new(or_cores(config.run.sessions)));
-    Tools { model, sandbox, sessions, events, cancel }
+    let index = Arc::new(index_cache(config)?);
+    Ok(Tools { model, sandbox, index, sessions, events, cancel })
+}
+
+/// Where what is known of repositories is kept.
+pub(crate) fn index_cache(config: &Config) -> Result<IndexCache, CliError> {
+    let dir = &config.index.dir;
+    if dir.as_os_str() == "none" {
+        return Ok(IndexCache::in_memory());
+    }
+    let dir = match dir.as_os_str().is_empty() {
+        true => select::cache_dir()?.join("index"),
+        false => dir.clone(),
+    };
+    Ok(IndexCache::at(dir, config.index.max_mib.saturating_mul(1 << 20)))
 }
 
 /// A number of workers, or the number of cores for 0.

@@ -33,6 +33,8 @@ pub struct Config {
     pub repos: ReposConfig,
     /// Rows.
     pub dataset: DatasetConfig,
+    /// What is kept of repositories.
+    pub index: IndexConfig,
     /// Sandbox limits and images.
     pub sandbox: SandboxConfig,
     /// The stage of that name.
@@ -103,6 +105,15 @@ pub struct ReposConfig {
 #[expect(missing_docs, reason = "default.toml documents every field")]
 pub struct DatasetConfig {
     pub image_template: String,
+}
+
+/// What is kept of repositories. Fields are documented in `default.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every field")]
+pub struct IndexConfig {
+    pub dir: PathBuf,
+    pub max_mib: u64,
 }
 
 /// Grading. Fields are documented in `default.toml`.

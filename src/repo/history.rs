@@ -11,15 +11,20 @@ use crate::repo::Checkout;
 /// One ancestor of the base commit, the base itself included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryCommit {
-    /// Full id.
-    pub id: String,
+    /// Its id.
+    pub id: [u8; 20],
+    /// Ids of its parents.
+    pub parents: Vec<[u8; 20]>,
     /// Committer's time, seconds since 1970 UTC.
     pub time: i64,
     /// The whole message; invalid UTF-8 becomes U+FFFD.
     pub message: String,
-    /// Files that it added, changed, moved or deleted, sorted by path. Empty for merges, for roots
-    /// and where a partial clone lacks a tree.
+    /// Files that it added, changed, moved or deleted, sorted by path. Empty for merges, for roots,
+    /// for changes of more than 400 files, and where something is missing.
     pub files: Vec<HistoryFile>,
+    /// Whether nothing that it was compared with is missing, as happens in shallow and partial
+    /// clones; a later fetch may bring it.
+    pub complete: bool,
 }
 
 /// One file of a commit.
@@ -38,42 +43,88 @@ const BULK: usize = 400;
 /// Parsed trees kept: a commit's tree is its child's parent tree, so few are enough.
 const TREES: usize = 4096;
 
+/// Reads one commit by its id; None when it is not there.
+pub type ReadCommit<'a> = dyn FnMut([u8; 20]) -> Option<HistoryCommit> + 'a;
+
 impl Checkout {
     /// Up to `limit` ancestors of the base commit, the base first, by a walk over parents in
     /// breadth-first order. Dates play no part: later commits with old dates are never seen. A
     /// shallow clone's history simply ends early.
     #[must_use]
     pub fn history(&self, limit: usize) -> Vec<HistoryCommit> {
-        let repository = self.objects();
-        let Ok(objects) = repository.odb() else { return Vec::new() };
-        let mut trees = Trees { objects: &objects, cache: HashMap::new() };
-        let mut seen = HashSet::from([self.commit()]);
-        let mut queue = VecDeque::from([self.commit()]);
         let mut commits = Vec::new();
-        while let Some(id) = queue.pop_front() {
-            if commits.len() >= limit {
-                break;
+        self.with_commits(|read| {
+            self.ancestors(limit, |id| {
+                let commit = read(id)?;
+                let parents = commit.parents.clone();
+                commits.push(commit);
+                Some(parents)
+            });
+        });
+        commits
+    }
+
+    /// The walk of [`Checkout::history`] for whoever knows commits already: `parents` is asked for
+    /// those of each commit once, and answers None for one that is not there.
+    pub fn ancestors(
+        &self,
+        limit: usize,
+        mut parents: impl FnMut([u8; 20]) -> Option<Vec<[u8; 20]>>,
+    ) {
+        let base = raw(self.commit());
+        let mut seen = HashSet::from([base]);
+        let mut queue = VecDeque::from([base]);
+        let mut count = 0;
+        while let Some(id) = queue.pop_front().filter(|_| count < limit) {
+            if let Some(parents) = parents(id) {
+                count += 1;
+                queue.extend(parents.into_iter().filter(|parent| seen.insert(*parent)));
             }
-            let Ok(commit) = repository.find_commit(id) else { continue };
+        }
+    }
+
+    /// Lets `work` read commits by id, which must come from the walk over ancestors. The objects
+    /// are opened anew, so that others may read files meanwhile.
+    pub fn with_commits<T>(&self, work: impl FnOnce(&mut ReadCommit) -> T) -> T {
+        let Ok(repository) = self.open_objects() else { return work(&mut |_| None) };
+        let Ok(objects) = repository.odb() else { return work(&mut |_| None) };
+        let mut trees = Trees { objects: &objects, cache: HashMap::new() };
+        work(&mut |id| {
+            let commit = repository.find_commit(Oid::from_bytes(&id).ok()?).ok()?;
             let parents = commit.parent_ids().collect::<Vec<_>>();
-            let files = match parents.as_slice() {
-                [parent] => repository
-                    .find_commit(*parent)
-                    .ok()
-                    .and_then(|parent| trees.changes(parent.tree_id(), commit.tree_id()))
-                    .unwrap_or_default(),
-                _ => Vec::new(),
+            let (files, complete) = match parents.as_slice() {
+                [parent] => match repository.find_commit(*parent) {
+                    Ok(parent) => match trees.changes(parent.tree_id(), commit.tree_id()) {
+                        Ok(files) => (files, true),
+                        Err(Unlisted::Bulk) => (Vec::new(), true),
+                        Err(Unlisted::Missing) => (Vec::new(), false),
+                    },
+                    Err(_) => (Vec::new(), false),
+                },
+                _ => (Vec::new(), true),
             };
-            commits.push(HistoryCommit {
-                id: id.to_string(),
+            Some(HistoryCommit {
+                id,
+                parents: parents.into_iter().map(raw).collect(),
                 time: commit.committer().when().seconds(),
                 message: String::from_utf8_lossy(commit.message_bytes()).into_owned(),
                 files,
-            });
-            queue.extend(parents.into_iter().filter(|parent| seen.insert(*parent)));
-        }
-        commits
+                complete,
+            })
+        })
     }
+}
+
+fn raw(id: Oid) -> [u8; 20] {
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(&id.as_bytes()[..20]);
+    bytes
+}
+
+/// Why a commit's files are not listed.
+enum Unlisted {
+    Bulk,
+    Missing,
 }
 
 /// Compares trees by ids alone: equal subtrees are never opened and no blob is ever read. Trees are
@@ -92,25 +143,24 @@ struct Delta {
 }
 
 impl Trees<'_> {
-    fn raw(&mut self, tree: Option<Oid>) -> Option<Rc<[u8]>> {
-        let Some(tree) = tree else { return Some(Rc::from([])) };
+    fn raw(&mut self, tree: Option<Oid>) -> Result<Rc<[u8]>, Unlisted> {
+        let Some(tree) = tree else { return Ok(Rc::from([])) };
         if let Some(known) = self.cache.get(&tree) {
-            return Some(Rc::clone(known));
+            return Ok(Rc::clone(known));
         }
-        let object = self.objects.read(tree).ok()?;
+        let object = self.objects.read(tree).map_err(|_| Unlisted::Missing)?;
         if object.kind() != ObjectType::Tree {
-            return None;
+            return Err(Unlisted::Missing);
         }
         let raw = Rc::<[u8]>::from(object.data());
         if self.cache.len() >= TREES {
             self.cache.clear();
         }
         self.cache.insert(tree, Rc::clone(&raw));
-        Some(raw)
+        Ok(raw)
     }
 
-    /// None when a tree is absent or the commit is a bulk change.
-    fn changes(&mut self, old: Oid, new: Oid) -> Option<Vec<HistoryFile>> {
+    fn changes(&mut self, old: Oid, new: Oid) -> Result<Vec<HistoryFile>, Unlisted> {
         let mut delta = Delta::default();
         self.compare((Some(old), Some(new)), &mut Vec::new(), &mut delta)?;
         let mut sources = HashMap::<Oid, Vec<Vec<u8>>>::new();
@@ -134,7 +184,7 @@ impl Trees<'_> {
         };
         let mut files = files.into_iter().filter_map(file).collect::<Vec<_>>();
         files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        Some(files)
+        Ok(files)
     }
 
     fn compare(
@@ -142,15 +192,16 @@ impl Trees<'_> {
         (old, new): (Option<Oid>, Option<Oid>),
         prefix: &mut Vec<u8>,
         delta: &mut Delta,
-    ) -> Option<()> {
+    ) -> Result<(), Unlisted> {
         let (before, after) = (self.raw(old)?, self.raw(new)?);
-        let (mut before, mut after) = (Entries(&before).peekable(), Entries(&after).peekable());
+        let (mut before, mut after) = (Entries(&before), Entries(&after));
         loop {
+            Entries::skip_equal(&mut before, &mut after);
             let order = match (before.peek(), after.peek()) {
-                (None, None) => return Some(()),
+                (None, None) => return Ok(()),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
-                (Some(was), Some(is)) => was.order(is),
+                (Some(was), Some(is)) => was.order(&is),
             };
             let was = if order.is_le() { before.next() } else { None };
             let is = if order.is_ge() { after.next() } else { None };
@@ -174,7 +225,7 @@ impl Trees<'_> {
             }
             let count = delta.changed.len() + delta.added.len() + delta.removed.len();
             if count > BULK || prefix.len() > 4096 {
-                return None;
+                return Err(Unlisted::Bulk);
             }
             prefix.truncate(length);
         }
@@ -216,14 +267,37 @@ impl Entry<'_> {
 }
 
 /// Entries of a tree as git stores it: mode, blank, name, NUL, 20 bytes of id.
+#[derive(Clone, Copy)]
 struct Entries<'a>(&'a [u8]);
+
+impl<'a> Entries<'a> {
+    fn peek(mut self) -> Option<Entry<'a>> {
+        self.next()
+    }
+
+    /// Moves both past the entries that they begin with and share, which in two neighbouring
+    /// commits are almost all.
+    fn skip_equal(before: &mut Self, after: &mut Self) {
+        const STEP: usize = 64;
+        let chunks = before.0.chunks_exact(STEP).zip(after.0.chunks_exact(STEP));
+        let equal = chunks.take_while(|(was, is)| was == is).count() * STEP;
+        let mut end = 0;
+        while let Some(nul) = memchr::memchr(0, &before.0[end..]).map(|nul| end + nul)
+            && nul + 21 <= equal
+        {
+            end = nul + 21;
+        }
+        before.0 = &before.0[end..];
+        after.0 = &after.0[end..];
+    }
+}
 
 impl<'a> Iterator for Entries<'a> {
     type Item = Entry<'a>;
 
     fn next(&mut self) -> Option<Entry<'a>> {
-        let blank = self.0.iter().position(|byte| *byte == b' ')?;
-        let nul = self.0.iter().position(|byte| *byte == 0).filter(|nul| *nul > blank)?;
+        let blank = memchr::memchr(b' ', self.0)?;
+        let nul = memchr::memchr(0, self.0).filter(|nul| *nul > blank)?;
         let id = self.0.get(nul + 1..nul + 21)?;
         let (mode, name) = (&self.0[..blank], &self.0[blank + 1..nul]);
         let kind = match mode {

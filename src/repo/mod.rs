@@ -14,9 +14,9 @@ mod locate;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use checkout::{Checkout, FileMode, Skipped, TreeFile};
+pub use checkout::{BlobReader, Checkout, FileMode, Skipped, TreeFile};
 pub use git::{DEFAULT_URL, apply_to_worktree, clone, clone_url};
-pub use history::{HistoryCommit, HistoryFile};
+pub use history::{HistoryCommit, HistoryFile, ReadCommit};
 pub use locate::find;
 
 /// Why a repository cannot be read, cloned or patched. Each message ends with the way out, where

@@ -1,94 +1,173 @@
-//! A tantivy index in memory over some files of the tree, and BM25F over its postings.
+//! BM25F over the postings of one commit's files.
 //!
 //! tantivy's own scorer has one length norm and fixed constants for each field and adds the fields
 //! up, which loses to one saturation over the weighted sum of all fields (Robertson and Zaragoza,
-//! "The Probabilistic Relevance Framework", 2009, section 3.5); so postings are scored here.
+//! "The Probabilistic Relevance Framework", 2009, section 3.5); it also counts every document that
+//! was ever indexed. So postings are scored here, and all statistics (how many files have a term,
+//! how long files are) come from the files that the index is made over.
 
-use tantivy::index::SegmentReader;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use tantivy::postings::Postings;
-use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
-use tantivy::tokenizer::{TextAnalyzer, TokenizerManager};
-use tantivy::{DocSet, IndexBuilder, TERMINATED, TantivyDocument, Term};
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocSet, TERMINATED, Term};
 
-use crate::retrieval::SourceFile;
-use crate::retrieval::terms::{CodeTokenizer, Query};
-use crate::source::{DefinitionKind, Module};
+use crate::retrieval::blobs::{BlobKey, Segments};
+use crate::retrieval::schema::{CHUNK_FIELDS, FIELDS, FieldWeight, PATH};
+use crate::retrieval::terms::{self, Query};
 
-/// What a field holds, how much one occurrence counts, and how much length is held against it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FieldWeight {
-    name: &'static str,
-    weight: f64,
-    b: f64,
-}
-
-/// The field of paths.
-pub(crate) const PATH: usize = 0;
-/// The path holds the file's stem three times; definitions hold names of classes three times, of
-/// functions twice, of variables once.
-const FIELDS: [FieldWeight; 6] = [
-    FieldWeight { name: "path", weight: 4.0, b: 0.4 },
-    FieldWeight { name: "definitions", weight: 2.5, b: 0.4 },
-    FieldWeight { name: "code", weight: 1.0, b: 0.75 },
-    FieldWeight { name: "docs", weight: 0.8, b: 0.75 },
-    FieldWeight { name: "strings", weight: 0.8, b: 0.75 },
-    FieldWeight { name: "imports", weight: 0.5, b: 0.4 },
-];
 const K1: f64 = 1.2;
 
-/// Bytes that tantivy may use for one index before it would spill; it only sizes its hash table.
-const MEMORY: usize = 64 << 20;
+/// No file of this index.
+const NONE: u32 = u32::MAX;
 
-/// An index of files; documents are numbered in the order in which the files were given.
+/// Some files of a commit; results name them by their positions in the corpus.
 pub(crate) struct Index {
-    /// Position in the corpus of each document.
+    segments: Arc<Segments>,
+    /// Position in the corpus of each file here.
     files: Vec<usize>,
-    segment: Option<SegmentReader>,
-    fields: Vec<Field>,
+    /// Of each segment, the slot of each document, or [`NONE`].
+    owners: Vec<Vec<u32>>,
+    /// Of each segment, the place of each document among those of its blob.
+    ordinals: Vec<Vec<u32>>,
+    /// Files here of each blob: usually one.
+    slots: Vec<Vec<u32>>,
+    paths: Paths,
+    /// By field and file, in terms.
+    lengths: Vec<Vec<u32>>,
+    /// By field, in terms, at least 1.
+    averages: Vec<f64>,
+    /// Of each segment, the length of each document over the fields of chunks.
+    chunk_lengths: Vec<Vec<u32>>,
+    /// Documents that belong to files here, and their mean length over the fields of chunks.
+    chunks: (usize, f64),
+}
+
+/// A function, or the rest of a file, that holds terms of a query.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct ChunkHit {
+    /// Position of the file in the corpus.
+    pub(crate) file: usize,
+    /// Number of the function among [`crate::retrieval::facts::functions`], or the rest.
+    pub(crate) function: Option<usize>,
+    pub(crate) score: f64,
+}
+
+/// Postings of path terms.
+struct Paths {
+    terms: HashMap<String, Vec<(u32, u32)>>,
+    lengths: Vec<u32>,
+}
+
+impl Paths {
+    fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
+        let mut terms = HashMap::<String, Vec<(u32, u32)>>::new();
+        let mut lengths = Vec::new();
+        for (file, path) in paths.enumerate() {
+            let stem = path.rsplit('/').next().unwrap_or(path);
+            let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
+            let mut length = 0;
+            for (text, times) in [(path, 1), (stem, 2)] {
+                terms::each_term(text, |term| {
+                    length += times;
+                    if !terms.contains_key(term) {
+                        terms.insert(term.to_owned(), Vec::new());
+                    }
+                    let Some(postings) = terms.get_mut(term) else { return };
+                    match postings.last_mut() {
+                        Some((last, count)) if *last == file as u32 => *count += times,
+                        _ => postings.push((file as u32, times)),
+                    }
+                });
+            }
+            lengths.push(length);
+        }
+        Self { terms, lengths }
+    }
 }
 
 impl Index {
-    /// Indexes `positions` of `files`; those without a parsed module as plain text.
-    pub(crate) fn build(
-        files: &[SourceFile],
+    /// Over the files at `positions`; `path` and `key` give what is at a position. Files without
+    /// a key, and those whose blob is not indexed, have their path alone.
+    pub(crate) fn build<'a>(
+        segments: &Arc<Segments>,
         positions: &[usize],
-        parsed: &[Option<Module>],
+        path: impl Fn(usize) -> &'a str,
+        key: impl Fn(usize) -> Option<BlobKey>,
     ) -> Self {
-        let mut schema = Schema::builder();
-        let indexing = TextFieldIndexing::default()
-            .set_tokenizer("code")
-            .set_index_option(IndexRecordOption::WithFreqs);
-        let options = TextOptions::default().set_indexing_options(indexing);
-        let fields =
-            FIELDS.iter().map(|f| schema.add_text_field(f.name, options.clone())).collect();
-        let tokenizers = TokenizerManager::default();
-        tokenizers.register("code", TextAnalyzer::builder(CodeTokenizer).build());
-        let builder = IndexBuilder::new().schema(schema.build()).tokenizers(tokenizers);
-        let index = Self { files: positions.to_vec(), segment: None, fields };
-        let segment = index
-            .write(builder, files, parsed)
-            .expect("an index in memory with a constant schema meets no I/O and no other writer");
-        Self { segment, ..index }
+        let sized = |fill: u32| {
+            let readers = segments.readers.iter();
+            readers.map(|reader| vec![fill; reader.max_doc() as usize]).collect::<Vec<_>>()
+        };
+        let (mut owners, mut ordinals) = (sized(NONE), sized(0));
+        let mut slots = Vec::<Vec<u32>>::new();
+        let mut by_key = HashMap::<BlobKey, usize>::new();
+        let mut places = Vec::new();
+        for (file, at) in positions.iter().enumerate() {
+            let Some(key) = key(*at) else { continue };
+            let Some(place) = segments.place(key) else { continue };
+            let slot = *by_key.entry(key).or_insert_with(|| {
+                places.push(place);
+                slots.push(Vec::new());
+                slots.len() - 1
+            });
+            slots[slot].push(file as u32);
+        }
+        for (slot, place) in places.iter().enumerate() {
+            let first = place.first as usize;
+            let segment = place.segment as usize;
+            owners[segment][first..first + place.documents as usize].fill(slot as u32);
+            for ordinal in 0..place.documents {
+                ordinals[segment][first + ordinal as usize] = ordinal;
+            }
+        }
+        let mut index = Self {
+            segments: Arc::clone(segments),
+            files: positions.to_vec(),
+            owners,
+            ordinals,
+            slots,
+            paths: Paths::of(positions.iter().map(|at| path(*at))),
+            lengths: Vec::new(),
+            averages: Vec::new(),
+            chunk_lengths: sized(0),
+            chunks: (0, 1.0),
+        };
+        index.measure();
+        index
     }
 
-    fn write(
-        &self,
-        builder: IndexBuilder,
-        files: &[SourceFile],
-        parsed: &[Option<Module>],
-    ) -> tantivy::Result<Option<SegmentReader>> {
-        let directory = tantivy::directory::RamDirectory::create();
-        let mut writer = builder.single_segment_index_writer(directory, MEMORY)?;
-        for at in &self.files {
-            let mut document = TantivyDocument::default();
-            let texts = texts(&files[*at], parsed[*at].as_ref());
-            for (field, text) in self.fields.iter().zip(texts) {
-                document.add_text(*field, text);
+    /// Lengths of files by field.
+    fn measure(&mut self) {
+        let files = self.files.len();
+        self.lengths = vec![vec![0; files]; FIELDS.len()];
+        self.lengths[PATH].clone_from(&self.paths.lengths);
+        for (segment, reader) in self.segments.readers.iter().enumerate() {
+            for field in (0..FIELDS.len()).filter(|field| *field != PATH) {
+                let tantivy_field = self.segments.layout.text[field];
+                let Ok(norms) = reader.get_fieldnorms_reader(tantivy_field) else { continue };
+                for (document, slot) in self.owners[segment].iter().enumerate() {
+                    if *slot != NONE {
+                        let length = norms.fieldnorm(document as u32);
+                        if CHUNK_FIELDS.contains(&field) {
+                            self.chunk_lengths[segment][document] += length;
+                        }
+                        for file in &self.slots[*slot as usize] {
+                            self.lengths[field][*file as usize] += length;
+                        }
+                    }
+                }
             }
-            writer.add_document(document)?;
         }
-        let searcher = writer.finalize()?.reader()?.searcher();
-        Ok(searcher.segment_readers().first().cloned())
+        let mean = |lengths: &Vec<u32>| {
+            let sum = lengths.iter().map(|length| u64::from(*length)).sum::<u64>();
+            (sum as f64 / files.max(1) as f64).max(1.0)
+        };
+        self.averages = self.lengths.iter().map(mean).collect();
+        let chunks = self.owners.iter().flatten().filter(|slot| **slot != NONE).count();
+        let length = self.chunk_lengths.iter().flatten().map(|length| u64::from(*length));
+        self.chunks = (chunks, (length.sum::<u64>() as f64 / chunks.max(1) as f64).max(1.0));
     }
 
     /// BM25F over all fields.
@@ -102,50 +181,103 @@ impl Index {
     }
 
     fn score(&self, query: &Query, fields: &[(usize, FieldWeight)]) -> Vec<(usize, f64)> {
-        let Some(segment) = &self.segment else { return Vec::new() };
-        let documents = self.files.len();
-        let mut scores = vec![0.0; documents];
-        let mut readers = Vec::new();
-        for (at, weight) in fields {
-            let field = self.fields[*at];
-            let (Ok(postings), Ok(norms)) =
-                (segment.inverted_index(field), segment.get_fieldnorms_reader(field))
-            else {
-                continue;
+        let files = self.files.len();
+        // What one occurrence in each field of each file adds to the term's weighted frequency.
+        let worth = fields.iter().map(|(field, weight)| {
+            let norm = |length: &u32| {
+                let relative = f64::from(*length) / self.averages[*field];
+                weight.weight / (1.0 - weight.b + weight.b * relative)
             };
-            let average = (postings.total_num_tokens() as f64 / documents as f64).max(1.0);
-            readers.push((field, weight, postings, norms, average));
-        }
-        let mut frequencies = vec![0.0; documents];
+            self.lengths[*field].iter().map(norm).collect::<Vec<_>>()
+        });
+        let worth = worth.collect::<Vec<_>>();
+        let mut scores = vec![0.0; files];
+        let mut frequencies = vec![0.0; files];
         let mut touched = Vec::new();
         for (term, weight) in query {
-            for (field, field_weight, postings, norms, average) in &readers {
-                let key = Term::from_field_text(*field, term);
-                let Ok(Some(mut found)) =
-                    postings.read_postings(&key, IndexRecordOption::WithFreqs)
-                else {
-                    continue;
-                };
-                while found.doc() != TERMINATED {
-                    let document = found.doc() as usize;
-                    let length = f64::from(norms.fieldnorm(found.doc()));
-                    let norm = 1.0 - field_weight.b + field_weight.b * length / average;
-                    if frequencies[document] == 0.0 {
-                        touched.push(document);
+            for ((field, _), worth) in fields.iter().zip(&worth) {
+                let mut add = |file: u32, count: u32| {
+                    let frequency = &mut frequencies[file as usize];
+                    if *frequency == 0.0 {
+                        touched.push(file);
                     }
-                    frequencies[document] +=
-                        field_weight.weight * f64::from(found.term_freq()) / norm;
-                    found.advance();
+                    *frequency += worth[file as usize] * f64::from(count);
+                };
+                if *field == PATH {
+                    for (file, count) in self.paths.terms.get(term).into_iter().flatten() {
+                        add(*file, *count);
+                    }
+                } else {
+                    self.postings(*field, term, |_, _, slot, count| {
+                        for file in &self.slots[slot] {
+                            add(*file, count);
+                        }
+                    });
                 }
             }
-            let idf = idf(documents, touched.len());
-            for document in touched.drain(..) {
-                let frequency = std::mem::take(&mut frequencies[document]);
-                scores[document] += weight * idf * frequency / (K1 + frequency);
+            let idf = idf(files, touched.len());
+            for file in touched.drain(..) {
+                let frequency = std::mem::take(&mut frequencies[file as usize]);
+                scores[file as usize] += weight * idf * frequency / (K1 + frequency);
             }
         }
         let hits = scores.into_iter().enumerate().filter(|(_, score)| *score > 0.0);
-        hits.map(|(document, score)| (self.files[document], score)).collect()
+        hits.map(|(file, score)| (self.files[file], score)).collect()
+    }
+
+    /// Calls `hit` with (segment, document, slot, frequency) for each posting of files here.
+    fn postings(&self, field: usize, term: &str, mut hit: impl FnMut(usize, u32, usize, u32)) {
+        let field = self.segments.layout.text[field];
+        let key = Term::from_field_text(field, term);
+        for (segment, reader) in self.segments.readers.iter().enumerate() {
+            let Ok(inverted) = reader.inverted_index(field) else { continue };
+            let Ok(Some(mut found)) = inverted.read_postings(&key, IndexRecordOption::WithFreqs)
+            else {
+                continue;
+            };
+            let owners = &self.owners[segment];
+            while found.doc() != TERMINATED {
+                let document = found.doc();
+                let slot = owners[document as usize];
+                if slot != NONE {
+                    hit(segment, document, slot as usize, found.term_freq());
+                }
+                found.advance();
+            }
+        }
+    }
+
+    /// BM25 (k1 1.2, b 0.4) over functions and the rest of each file as documents of their own;
+    /// in no order.
+    pub(crate) fn search_chunks(&self, query: &Query) -> Vec<ChunkHit> {
+        const B: f64 = 0.4;
+        let (total, average) = self.chunks;
+        let mut scores = HashMap::<(usize, u32), (usize, f64)>::new();
+        let mut counts = HashMap::<(usize, u32), (usize, u32)>::new();
+        for (term, weight) in query {
+            for field in CHUNK_FIELDS {
+                self.postings(field, term, |segment, document, slot, count| {
+                    counts.entry((segment, document)).or_insert((slot, 0)).1 += count;
+                });
+            }
+            let idf = idf(total, counts.len());
+            for ((segment, document), (slot, count)) in counts.drain() {
+                let length = f64::from(self.chunk_lengths[segment][document as usize]);
+                let norm = K1 * (1.0 - B + B * length / average);
+                let count = f64::from(count);
+                let part = weight * idf * count / (norm + count);
+                scores.entry((segment, document)).or_insert((slot, 0.0)).1 += part;
+            }
+        }
+        let mut hits = Vec::with_capacity(scores.len());
+        for ((segment, document), (slot, score)) in scores {
+            let ordinal = self.ordinals[segment][document as usize] as usize;
+            for file in &self.slots[slot] {
+                let file = self.files[*file as usize];
+                hits.push(ChunkHit { file, function: ordinal.checked_sub(1), score });
+            }
+        }
+        hits
     }
 }
 
@@ -153,86 +285,4 @@ impl Index {
 pub(crate) fn idf(documents: usize, with_term: usize) -> f64 {
     let (n, df) = (documents as f64, with_term as f64);
     (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
-}
-
-/// One text for each field.
-fn texts(file: &SourceFile, module: Option<&Module>) -> [String; 6] {
-    let stem = file.path.rsplit('/').next().unwrap_or(&file.path);
-    let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
-    let path = format!("{} {stem} {stem}", file.path);
-    let Some(module) = module else {
-        return [
-            path,
-            String::new(),
-            file.text.clone(),
-            String::new(),
-            String::new(),
-            String::new(),
-        ];
-    };
-    let mut definitions = String::new();
-    for definition in &module.definitions {
-        let times = if definition.kind == DefinitionKind::Class { 3 } else { 2 };
-        for _ in 0..times {
-            push(&mut definitions, &definition.name);
-        }
-    }
-    for variable in &module.variables {
-        push(&mut definitions, &variable.name);
-    }
-    let mut imports = String::new();
-    for import in &module.imports {
-        push(&mut imports, &import.module);
-        for name in &import.names {
-            push(&mut imports, name);
-        }
-    }
-    let join = |ranges: &[std::ops::Range<usize>]| {
-        let mut text = String::new();
-        for range in ranges {
-            push(&mut text, &file.text[range.clone()]);
-        }
-        text
-    };
-    let mut docs = join(&module.docstrings);
-    docs.push_str(&join(&module.comments));
-    [path, definitions, join(&module.identifiers), docs, join(&module.strings), imports]
-}
-
-fn push(text: &mut String, word: &str) {
-    text.push_str(word);
-    text.push(' ');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::retrieval::terms;
-    use crate::source;
-
-    #[test]
-    fn scores_are_bm25f_over_the_weighted_sum_of_fields() {
-        let file = |path: &str, text: &str| SourceFile { path: path.into(), text: text.into() };
-        let files = [
-            file("apple.py", "pear = 1\n"),
-            file("b.py", "# pear pear\nplum(pear)\n"),
-            file("c.py", "plum()\n"),
-        ];
-        let parsed = files.iter().map(|f| Some(source::parse(&f.text))).collect::<Vec<_>>();
-        let index = Index::build(&files, &[0, 1, 2], &parsed);
-        let scores = index.search(&terms::query("pear", "", 0.0));
-        // Lengths: definitions 1 0 0; code 1 2 1; docs 0 2 0.
-        let norm = |b: f64, length: f64, average: f64| 1.0 - b + b * length / average;
-        let idf = (1.0_f64 + (3.0 - 2.0 + 0.5) / (2.0 + 0.5)).ln();
-        let first = 2.5 / norm(0.4, 1.0, 1.0) + 1.0 / norm(0.75, 1.0, 4.0 / 3.0);
-        let second = 1.0 / norm(0.75, 2.0, 4.0 / 3.0) + 0.8 * 2.0 / norm(0.75, 2.0, 1.0);
-        let expected = [(0, idf * first / (1.2 + first)), (1, idf * second / (1.2 + second))];
-        assert_eq!(scores.len(), 2, "{scores:?}");
-        for ((file, score), (expected_file, expected_score)) in scores.iter().zip(expected) {
-            assert_eq!(*file, expected_file);
-            assert!((score - expected_score).abs() < 1e-9, "{score} {expected_score}");
-        }
-        let by_path = index.search_field(&terms::query("apple pear", "", 0.0), PATH, 0.5);
-        assert_eq!(by_path.iter().map(|(file, _)| *file).collect::<Vec<_>>(), [0]);
-    }
 }

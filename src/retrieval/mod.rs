@@ -3,20 +3,30 @@
 //! [`rank`] reads the issue (`issue`), parses and indexes the files (`corpus`, `index`), lets
 //! each signal order them (`signal`, one file a family) and fuses the orders by reciprocal rank
 //! (`fuse`). The table of signals and weights is in `lists.rs`; a new signal is one more row.
-//! The result depends on the input alone.
+//! The result depends on the input alone. [`places`] goes on below the file.
 
+mod blobs;
+mod chronicle;
 mod corpus;
+mod facts;
 mod fuse;
 mod index;
 mod issue;
 mod lists;
 mod modules;
+mod phrases;
 mod places;
 mod rank;
 mod role;
+mod schema;
 mod signal;
 mod terms;
 
-pub use places::{Described, FEATURES, describe, places};
-pub use rank::{PastCommit, PastFile, RetrievalInput, SourceFile, rank};
+pub use blobs::{BlobIndex, BlobKey, IndexError, Reading, Segments};
+pub use chronicle::{CHRONICLE_VERSION, Chronicle, History, PastCommit, PastFile};
+pub use corpus::{Corpus, CorpusFile, Plan};
+pub use facts::Facts;
+pub use places::{Described, FEATURES, SourceFile, describe, places};
+pub use rank::rank;
 pub use role::{Role, role};
+pub use schema::INDEX_VERSION;

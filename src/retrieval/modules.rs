@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::retrieval::SourceFile;
 use crate::retrieval::corpus::is_python;
-use crate::source::{Import, Module};
+use crate::retrieval::facts::Facts;
+use crate::source::Import;
 
 /// Directories that hold packages without being one.
 const ROOTS: &[&str] = &["src/", "lib/", "python/"];
 
 /// Which file a module name stands for.
+#[derive(Debug, Clone)]
 pub(crate) struct Modules {
     by_name: HashMap<String, usize>,
     names: Vec<Option<String>>,
@@ -17,16 +18,16 @@ pub(crate) struct Modules {
 }
 
 impl Modules {
-    pub(crate) fn of(files: &[SourceFile]) -> Self {
+    pub(crate) fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
         let mut by_name = HashMap::new();
-        let mut names = Vec::with_capacity(files.len());
-        let mut packages = Vec::with_capacity(files.len());
-        for (at, file) in files.iter().enumerate() {
-            let name = is_python(&file.path).then(|| name(&file.path));
+        let mut names = Vec::new();
+        let mut packages = Vec::new();
+        for (at, path) in paths.enumerate() {
+            let name = is_python(path).then(|| name(path));
             if let Some(name) = &name {
                 by_name.entry(name.clone()).or_insert(at);
             }
-            packages.push(file.path.ends_with("__init__.py"));
+            packages.push(path.ends_with("__init__.py"));
             names.push(name);
         }
         Self { by_name, names, packages }
@@ -64,7 +65,7 @@ impl Modules {
 
     /// Files that define what `from` imports: names that a package's `__init__.py` passes on are
     /// followed to where they come from, because that is where the code is.
-    pub(crate) fn edges(&self, from: usize, parsed: &[Option<Module>]) -> BTreeSet<usize> {
+    pub(crate) fn edges(&self, from: usize, parsed: &[Option<Facts>]) -> BTreeSet<usize> {
         let mut edges = BTreeSet::new();
         for import in parsed[from].iter().flat_map(|module| &module.imports) {
             for target in self.targets(from, import) {
@@ -85,7 +86,7 @@ impl Modules {
         &self,
         package: usize,
         name: &str,
-        parsed: &[Option<Module>],
+        parsed: &[Option<Facts>],
         depth: usize,
     ) -> Option<usize> {
         let module = parsed[package].as_ref()?;

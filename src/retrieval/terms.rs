@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use rustc_hash::FxHashSet;
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
 
 /// Words that say nothing about a place in the code: English function words, Python keywords, and
@@ -24,28 +25,53 @@ following hi hello issue like line lines problem python reproduce reproduction r
 results see seems snippet steps thanks traceback version versions work works recent call last
 ";
 
-static STOP_WORDS: LazyLock<HashSet<&'static str>> =
+static STOP_WORDS: LazyLock<FxHashSet<&'static str>> =
     LazyLock::new(|| STOP.split_whitespace().collect());
+
+/// Longest stop word in bytes.
+const LONGEST_STOP: usize = 12;
+
+fn is_stop(term: &str) -> bool {
+    term.len() <= LONGEST_STOP && STOP_WORDS.contains(term)
+}
 
 /// Identifiers of a text: a letter or underscore, then letters, digits and underscores.
 pub(crate) fn identifiers(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let mut chars = text.char_indices().peekable();
+    let bytes = text.as_bytes();
+    let mut at = 0;
     std::iter::from_fn(move || {
         loop {
-            let (start, first) = chars.next()?;
-            if !(first.is_alphanumeric() || first == '_') {
-                continue;
-            }
-            let mut end = start + first.len_utf8();
-            while let Some((at, c)) = chars.peek() {
-                if !(c.is_alphanumeric() || *c == '_') {
-                    break;
+            let first = loop {
+                let byte = *bytes.get(at)?;
+                if byte.is_ascii() {
+                    if byte.is_ascii_alphanumeric() || byte == b'_' {
+                        break char::from(byte);
+                    }
+                    at += 1;
+                } else {
+                    let c = text[at..].chars().next()?;
+                    if c.is_alphanumeric() {
+                        break c;
+                    }
+                    at += c.len_utf8();
                 }
-                end = at + c.len_utf8();
-                chars.next();
+            };
+            let start = at;
+            while let Some(byte) = bytes.get(at) {
+                if byte.is_ascii() {
+                    if !(byte.is_ascii_alphanumeric() || *byte == b'_') {
+                        break;
+                    }
+                    at += 1;
+                } else {
+                    match text[at..].chars().next().filter(|c| c.is_alphanumeric()) {
+                        Some(c) => at += c.len_utf8(),
+                        None => break,
+                    }
+                }
             }
             if !first.is_numeric() {
-                return Some(start..end);
+                return Some(start..at);
             }
         }
     })
@@ -108,7 +134,7 @@ pub(crate) fn each_term(text: &str, mut emit: impl FnMut(&str)) {
         parts(identifier, &mut pieces);
         for piece in &pieces {
             lower(&identifier[piece.clone()], "", &mut term);
-            if term.len() > 1 && !STOP_WORDS.contains(term.as_str()) {
+            if term.len() > 1 && !is_stop(&term) {
                 emit(&term);
             }
         }
@@ -149,33 +175,33 @@ pub(crate) fn query(text: &str, title: &str, boost: f64) -> Query {
     query
 }
 
-/// The same analysis as a tantivy tokenizer.
-#[derive(Clone, Default)]
-pub(crate) struct CodeTokenizer;
+/// A way to take a text apart, as a tantivy tokenizer: calls its second argument for each term.
+#[derive(Clone)]
+pub(crate) struct TermTokenizer(pub(crate) fn(&str, &mut dyn FnMut(&str)));
 
 /// Terms of one text, one after the other in one buffer.
-pub(crate) struct CodeTokens {
+pub(crate) struct Terms {
     terms: String,
     ends: std::vec::IntoIter<usize>,
     start: usize,
     token: Token,
 }
 
-impl Tokenizer for CodeTokenizer {
-    type TokenStream<'a> = CodeTokens;
+impl Tokenizer for TermTokenizer {
+    type TokenStream<'a> = Terms;
 
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> CodeTokens {
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Terms {
         let mut terms = String::with_capacity(text.len() * 2);
         let mut ends = Vec::with_capacity(text.len() / 4);
-        each_term(text, |term| {
+        (self.0)(text, &mut |term| {
             terms.push_str(term);
             ends.push(terms.len());
         });
-        CodeTokens { terms, ends: ends.into_iter(), start: 0, token: Token::default() }
+        Terms { terms, ends: ends.into_iter(), start: 0, token: Token::default() }
     }
 }
 
-impl TokenStream for CodeTokens {
+impl TokenStream for Terms {
     fn advance(&mut self) -> bool {
         let Some(end) = self.ends.next() else { return false };
         self.token.text.clear();

@@ -2,12 +2,13 @@
 
 use std::ops::{ControlFlow, Range, RangeInclusive};
 
+use serde::{Deserialize, Serialize};
 use tree_sitter::{ParseOptions, ParseState, Parser, Tree};
 
 use crate::source::walk;
 
 /// What kind of definition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DefinitionKind {
     /// `class C:`
     Class,
@@ -18,7 +19,7 @@ pub enum DefinitionKind {
 }
 
 /// A class or function.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Definition {
     /// Its kind.
     pub kind: DefinitionKind,
@@ -39,7 +40,7 @@ pub struct Definition {
 }
 
 /// A name assigned at module level, or directly in a class.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variable {
     /// Its name.
     pub name: String,
@@ -50,7 +51,7 @@ pub struct Variable {
 }
 
 /// One imported module.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     /// Dotted module name; empty in `from . import x`.
     pub module: String,

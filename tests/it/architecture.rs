@@ -22,10 +22,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sandbox", &["artifact", "event"]),
     ("repo", &["artifact", "event"]),
     ("dataset", &["artifact"]),
+    // Reads commits through `repo`, so that `retrieval` stays without a disk.
+    ("index", &["artifact", "event", "repo", "retrieval", "source"]),
     ("store", &["artifact"]),
     ("report", &["artifact", "event"]),
     // What stages may touch of the outside, and the mechanism they share with the grader.
-    ("tools", &["llm", "sandbox", "event"]),
+    ("tools", &["index", "llm", "sandbox", "event"]),
     ("base", &["patch", "repo"]),
     ("harness", &["artifact", "sandbox", "testlog"]),
     // The verbs: no store, report, config, dataset or evaluate.
@@ -37,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "context",
             "event",
             "harness",
+            "index",
             "llm",
             "patch",
             "prompt",
@@ -63,9 +66,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "artifact", "batch", "config", "dataset", "evaluate", "event", "images", "llm",
-            "pipeline", "prompt", "repo", "report", "reward", "sandbox", "serve", "stage", "store",
-            "tools",
+            "artifact", "batch", "config", "dataset", "evaluate", "event", "images", "index",
+            "llm", "pipeline", "prompt", "repo", "report", "reward", "sandbox", "serve", "stage",
+            "store", "tools",
         ],
     ),
 ];

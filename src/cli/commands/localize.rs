@@ -4,18 +4,16 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
-use crate::artifact::{Instance, Stage};
+use crate::artifact::Stage;
 use crate::cli::args::{LocalizeArgs, OutputArgs, StageArgs};
 use crate::cli::commands::stage;
 use crate::cli::error::{CliError, Kind};
+use crate::cli::ranking::Ranking;
 use crate::cli::select;
 use crate::cli::session::{Reporting, Show};
 use crate::cli::settings::Settings;
-use crate::event::Events;
-use crate::pipeline::{self, Source};
-use crate::stage::localize::retrieve;
+use crate::pipeline::Source;
 
 pub(crate) async fn localize(
     args: LocalizeArgs,
@@ -33,9 +31,6 @@ pub(crate) async fn localize(
     stage::stage(stage_args, Stage::Localize, output).await
 }
 
-/// Paths of each ranked list.
-const LISTED: usize = 100;
-
 async fn without_model(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
     let settings = Settings::resolve(&args.settings, None)?;
     let dataset = select::open_dataset(&args.target, &settings.config)?;
@@ -51,41 +46,19 @@ async fn without_model(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCo
         })?),
         None => Box::new(std::io::stdout()),
     };
+    let ranking = Ranking::new(&settings.config, source, reporting.events.clone())?;
     let mut failed = 0;
-    for instance in &instances {
-        match rank(&settings, &source, instance, &reporting.events.of(&instance.id)).await {
-            Ok(ranked) => {
-                let line = json!({"instance_id": instance.id, "ranked": ranked});
-                writeln!(out, "{line}")
-                    .map_err(|error| CliError::from_error(Kind::Environment, error))?;
-            }
-            Err(error) => {
-                failed += 1;
-                reporting.events.of(&instance.id).notice(error.render(false).trim_end());
-            }
-        }
+    for (id, ranked) in ranking.all(instances).await? {
+        let Some(ranked) = ranked else {
+            failed += 1;
+            continue;
+        };
+        let line = json!({"instance_id": id, "ranked": ranked});
+        writeln!(out, "{line}").map_err(|error| CliError::from_error(Kind::Environment, error))?;
     }
     for message in reporting.finish().await {
         crate::cli::say(&message);
     }
     out.flush().map_err(|error| CliError::from_error(Kind::Environment, error))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { Kind::Incomplete.code() })
-}
-
-async fn rank(
-    settings: &Settings,
-    source: &Source,
-    instance: &Instance,
-    events: &Events,
-) -> Result<Vec<String>, CliError> {
-    let cancel = CancellationToken::new();
-    let checkout = pipeline::checkout(source, instance, events, &cancel)
-        .await
-        .map_err(|error| CliError::from_error(Kind::Environment, error))?;
-    let history = settings.config.localize.history_commits;
-    let (issue, events) = (instance.problem_statement.clone(), events.clone());
-    let ranked = tokio::task::spawn_blocking(move || retrieve(&checkout, &issue, history, &events))
-        .await
-        .map_err(|error| CliError::from_error(Kind::Environment, error))??;
-    Ok(ranked.into_iter().take(LISTED).map(|file| file.path).collect())
 }

@@ -5,6 +5,7 @@ pub(crate) mod doctor;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod images;
+pub(crate) mod index;
 pub(crate) mod inventory;
 pub(crate) mod localize;
 pub(crate) mod packages;

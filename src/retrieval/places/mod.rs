@@ -12,4 +12,4 @@ mod score;
 mod weights;
 
 pub use features::FEATURES;
-pub use score::{Described, describe, places};
+pub use score::{Described, SourceFile, describe, places};

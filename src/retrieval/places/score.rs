@@ -4,8 +4,16 @@ use crate::artifact::Place;
 use crate::retrieval::places::cues::Cues;
 use crate::retrieval::places::features::{self, Draft, FEATURES, File, Words};
 use crate::retrieval::places::weights::WEIGHTS;
-use crate::retrieval::rank::SourceFile;
 use crate::source;
+
+/// A file whose places are looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Path from the root, `/` between components.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
 
 /// A block with its description, for the command that fits the weights.
 #[derive(Debug, Clone, PartialEq)]

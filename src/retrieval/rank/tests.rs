@@ -1,6 +1,16 @@
 //! Each list on a small repository made for it, and the promises of the whole.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::*;
+use crate::retrieval::{BlobIndex, Chronicle, PastCommit, PastFile, Plan};
+
+/// A file of the tree, with its text.
+struct SourceFile {
+    path: String,
+    text: String,
+}
 
 fn file(path: &str, text: &str) -> SourceFile {
     SourceFile { path: path.into(), text: text.into() }
@@ -12,11 +22,47 @@ fn commit(day: i64, message: &str, files: &[&str]) -> PastCommit {
         None => PastFile { path: (*path).into(), old_path: None },
     };
     let files = files.iter().map(file).collect();
-    PastCommit { time: day * 86_400, message: message.into(), files }
+    // Unique for each message, which is all that an id is for here.
+    let mut id = [0; 20];
+    for (at, byte) in message.bytes().chain(day.to_le_bytes()).enumerate() {
+        id[at % 20] = id[at % 20] * 31 ^ byte;
+    }
+    PastCommit { id, parents: Vec::new(), time: day * 86_400, message: message.into(), files }
 }
 
 fn run(files: &[SourceFile], issue: &str, history: &[PastCommit]) -> Vec<RankedFile> {
-    rank(RetrievalInput { files, issue, history }, 100)
+    run_limited(files, issue, history, 100)
+}
+
+fn run_limited(
+    files: &[SourceFile],
+    issue: &str,
+    history: &[PastCommit],
+    limit: usize,
+) -> Vec<RankedFile> {
+    let mut texts = HashMap::new();
+    let mut entries = Vec::new();
+    for file in files {
+        let mut hasher = std::hash::DefaultHasher::new();
+        std::hash::Hash::hash(&file.text, &mut hasher);
+        let blob = u128::from(std::hash::Hasher::finish(&hasher)) << 8;
+        texts.insert(blob, file.text.as_str());
+        entries.push(CorpusFile { path: file.path.clone(), blob: Some(blob) });
+    }
+    let mut plan = Plan::new(entries);
+    let index = BlobIndex::in_memory();
+    let mut more = true;
+    while more {
+        let known = index.segments().unwrap();
+        let wanted = plan.wanted().into_iter().map(|(key, _)| key);
+        let wanted = wanted.filter(|key| !known.contains(*key)).collect::<Vec<_>>();
+        index.add(&wanted, &|at| Some(texts[&wanted[at].id()].to_owned())).unwrap();
+        more = plan.lift(&index.segments().unwrap()).unwrap();
+    }
+    let corpus = plan.corpus(&Arc::new(index.segments().unwrap())).unwrap();
+    let mut chronicle = Chronicle::default();
+    let ancestors = history.iter().map(|commit| chronicle.add(commit.clone())).collect();
+    rank(&corpus, issue, &History::new(Arc::new(chronicle), ancestors), limit)
 }
 
 fn order(ranked: &[RankedFile]) -> Vec<&str> {
@@ -199,7 +245,7 @@ fn the_ranking_depends_on_the_content_of_its_input_alone() {
         assert_eq!(run(&files, issue, &history), first);
         files.rotate_left(17);
     }
-    let few = rank(RetrievalInput { files: &files, issue, history: &history }, 3);
+    let few = run_limited(&files, issue, &history, 3);
     assert_eq!(few, first[..3]);
 }
 

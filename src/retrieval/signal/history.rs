@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::retrieval::PastCommit;
+use crate::retrieval::chronicle::History;
 use crate::retrieval::corpus::{Corpus, is_python};
 use crate::retrieval::fuse::Hit;
 use crate::retrieval::index::idf;
 use crate::retrieval::rank::Evidence;
 use crate::retrieval::role::Role;
-use crate::retrieval::terms::{self, Query};
+use crate::retrieval::terms::Query;
 
 /// Commits with more files than this say nothing about any one of them.
 const BULK: usize = 30;
@@ -39,23 +39,37 @@ struct Commit {
 
 impl Past {
     /// Maps old paths to the files of the corpus by the moves on the way.
-    pub(crate) fn of(history: &[PastCommit], corpus: &Corpus, title: &Query) -> Self {
-        let numbers = title.keys().enumerate().map(|(at, term)| (term.as_str(), at)).collect();
-        let mut terms = title.values().map(|weight| (*weight, 0)).collect::<Vec<_>>();
-        let mut now = HashMap::<&str, usize>::new();
-        let newest = history.iter().map(|commit| commit.time).max().unwrap_or(0);
+    pub(crate) fn of(history: &History, corpus: &Corpus, title: &Query) -> Self {
+        let chronicle = &*history.chronicle;
+        // By number of the word, its place among the wanted ones.
+        let mut wanted = HashMap::new();
+        let mut terms = Vec::new();
+        for (term, weight) in title {
+            if let Some(word) = chronicle.word(term) {
+                wanted.insert(word, terms.len());
+                terms.push((*weight, 0));
+            }
+        }
+        let mut places = chronicle
+            .paths
+            .iter()
+            .map(|path| corpus.by_path.get(path).copied())
+            .collect::<Vec<_>>();
+        let records = history.ancestors.iter().map(|at| &chronicle.commits[*at as usize]);
+        let newest = records.clone().map(|commit| commit.time).max().unwrap_or(0);
         let python = corpus.files.iter().any(|file| is_python(&file.path));
+        let counted = chronicle.paths.iter().map(|path| !python || is_python(path));
+        let counted = counted.collect::<Vec<_>>();
         let mut commits = Vec::new();
-        for commit in history {
+        for commit in records {
             let mut files = Vec::new();
             let mut breadth = 0;
-            for file in &commit.files {
-                let path = file.path.as_str();
-                let place = now.get(path).or_else(|| corpus.by_path.get(path)).copied();
-                if let (Some(old), Some(place)) = (&file.old_path, place) {
-                    now.insert(old, place);
+            for (path, old) in &commit.files {
+                let place = places[*path as usize];
+                if let (Some(old), Some(place)) = (old, place) {
+                    places[*old as usize] = Some(place);
                 }
-                if !python || is_python(path) {
+                if counted[*path as usize] {
                     breadth += 1;
                     files.extend(place);
                 }
@@ -63,35 +77,19 @@ impl Past {
             if files.is_empty() || breadth > BULK {
                 continue;
             }
-            let (counts, length) = message_terms(&commit.message, &numbers);
+            let counts = commit.words.iter().filter_map(|(word, count)| {
+                wanted.get(word).map(|term| (*term, f64::from(*count)))
+            });
+            let counts = counts.collect::<Vec<_>>();
             for (term, _) in &counts {
                 terms[*term].1 += 1;
             }
             let age = (newest - commit.time).max(0) as f64 / 86_400.0;
+            let length = f64::from(commit.length);
             commits.push(Commit { age, files, breadth, counts, length });
         }
         Self { commits, terms }
     }
-}
-
-/// Counts of the wanted terms and of all terms in a message: the subject's twice, trailers left out.
-fn message_terms(message: &str, wanted: &HashMap<&str, usize>) -> (Vec<(usize, f64)>, f64) {
-    let mut counts = BTreeMap::new();
-    let mut length = 0.0;
-    for (at, line) in message.lines().enumerate() {
-        let trailer = ["Signed-off-by:", "Co-authored-by:", "Reviewed-by:"];
-        if trailer.iter().any(|name| line.trim_start().starts_with(name)) {
-            continue;
-        }
-        let times = if at == 0 { 2.0 } else { 1.0 };
-        terms::each_term(line, |term| {
-            length += times;
-            if let Some(term) = wanted.get(term) {
-                *counts.entry(*term).or_default() += times;
-            }
-        });
-    }
-    (counts.into_iter().collect(), length)
 }
 
 fn hits(scores: BTreeMap<usize, f64>) -> Vec<Hit> {
@@ -169,7 +167,7 @@ pub(crate) fn messages(evidence: &Evidence) -> Vec<Hit> {
 /// Sources that were changed together with the 20 test files that look most like the issue,
 /// decayed by age and divided by the root of how often they change at all.
 pub(crate) fn test_bridge(evidence: &Evidence) -> Vec<Hit> {
-    let mut tests = evidence.others.search(&evidence.whole);
+    let mut tests = evidence.corpus.others.search(&evidence.whole);
     tests.retain(|(file, _)| evidence.corpus.roles[*file] == Role::Test);
     tests.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     tests.truncate(20);

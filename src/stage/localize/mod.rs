@@ -1,11 +1,10 @@
 //! Instance to localization: which files the issue is about, by retrieval, by the model's answers
-//! over the rendered tree, or by both fused; and
-//! below the files, which classes, functions and lines.
+//! over the rendered tree, or by both fused; and below the files, which classes, functions and
+//! lines are worth showing.
 
 mod answer;
 mod below;
 mod config;
-mod files;
 mod fusion;
 mod naming;
 mod run;
@@ -13,5 +12,4 @@ mod skeleton;
 mod tree;
 
 pub use config::{LocalizeConfig, Localizer, PlacesFrom};
-pub use files::retrieve;
 pub use run::{given, localize};

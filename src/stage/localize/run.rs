@@ -4,14 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::artifact::{Instance, Localization, RankedFile};
+use crate::index;
 use crate::llm::{Call, ModelError, ModelRequest};
 use crate::prompt::{PromptName, Prompts};
 use crate::repo::Checkout;
 use crate::retrieval::{Role, role};
 use crate::stage::StageError;
 use crate::stage::localize::answer::{Named, Paths};
-use crate::stage::localize::{LocalizeConfig, Localizer, below, files, fusion, tree};
+use crate::stage::localize::{LocalizeConfig, Localizer, below, fusion, tree};
 use crate::tools::Tools;
+
+/// How many files a ranking has.
+const KEPT: usize = 100;
 
 /// How often a prompt that the model calls too long is shortened before giving up.
 const SHORTENINGS: u32 = 6;
@@ -98,7 +102,7 @@ impl Stage<'_> {
         if !asks {
             return Ok(Localization { ranked: retrieved, samples: Vec::new() });
         }
-        let candidates = files::candidates(checkout).into_iter().map(|file| file.path.as_str());
+        let candidates = index::candidates(checkout).into_iter().map(|file| file.path.as_str());
         let candidates = candidates.collect::<Vec<_>>();
         if candidates.is_empty() {
             tools.events.notice("the repository has no file that could be named");
@@ -156,8 +160,10 @@ async fn retrieve(
     checkout: &Arc<Checkout>,
 ) -> Result<Vec<RankedFile>, StageError> {
     let (checkout, events) = (Arc::clone(checkout), tools.events.clone());
+    let cache = Arc::clone(&tools.index);
     let (issue, history) = (instance.problem_statement.clone(), config.history_commits);
-    let work = move || files::retrieve(&checkout, &issue, history, &events);
+    let work =
+        move || cache.open(checkout, history, &events).map(|opened| opened.rank(&issue, KEPT));
     match tokio::task::spawn_blocking(work).await {
         Ok(ranked) => Ok(ranked?),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

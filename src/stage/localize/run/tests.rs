@@ -85,6 +85,7 @@ fn scene(files: &[(&str, &str)], issue: &str, replies: Vec<Replies>) -> Scene {
     let tools = Tools {
         model: Arc::clone(&model) as Arc<dyn ModelClient>,
         sandbox: Arc::new(NoSandbox),
+        index: Arc::new(crate::index::IndexCache::in_memory()),
         sessions: Arc::new(crate::tools::Sessions::new(std::num::NonZeroUsize::MIN)),
         events: sender,
         cancel: CancellationToken::new(),

@@ -1,0 +1,106 @@
+//! The record of a repository's commits, extended by those that are new.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::event::Events;
+use crate::repo::Checkout;
+use crate::retrieval::{CHRONICLE_VERSION, Chronicle, History, PastCommit, PastFile};
+
+/// Begins each file: a format that does not begin so is not ours.
+const MAGIC: &[u8; 8] = b"agenthst";
+
+/// Commits of one repository, in memory and on disk.
+#[derive(Debug)]
+pub(crate) struct HistoryStore {
+    path: Option<PathBuf>,
+    chronicle: Mutex<Arc<Chronicle>>,
+}
+
+impl HistoryStore {
+    /// Reads what is kept in a directory, if anything.
+    pub(crate) fn open(home: Option<&Path>, events: &Events) -> Self {
+        let path = home.map(|home| home.join(format!("history-{CHRONICLE_VERSION}.bin")));
+        let mut chronicle = Chronicle::default();
+        if let Some(path) = &path
+            && let Ok(bytes) = std::fs::read(path)
+        {
+            match unseal(&bytes).and_then(Chronicle::decode) {
+                Some(read) => chronicle = read,
+                None => events.notice(format!(
+                    "{} is damaged; the history is read from git again",
+                    path.display()
+                )),
+            }
+        }
+        Self { path, chronicle: Mutex::new(Arc::new(chronicle)) }
+    }
+
+    /// Up to `limit` ancestors of a checkout's commit, in the order of [`Checkout::ancestors`].
+    pub(crate) fn ancestors(&self, checkout: &Checkout, limit: usize, events: &Events) -> History {
+        if limit == 0 {
+            return History::default();
+        }
+        let mut chronicle = self.chronicle.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = chronicle.size().0;
+        let mut ancestors = Vec::new();
+        let mut complete = true;
+        checkout.with_commits(|read| {
+            checkout.ancestors(limit, |id| {
+                let number = match chronicle.find(id) {
+                    Some(number) => number,
+                    None => {
+                        let commit = read(id)?;
+                        complete &= commit.complete;
+                        let files = commit.files.into_iter();
+                        let files =
+                            files.map(|file| PastFile { path: file.path, old_path: file.old_path });
+                        Arc::make_mut(&mut *chronicle).add(PastCommit {
+                            id,
+                            parents: commit.parents,
+                            time: commit.time,
+                            message: commit.message,
+                            files: files.collect(),
+                        })
+                    }
+                };
+                ancestors.push(number);
+                Some(chronicle.parents(number).to_vec())
+            });
+        });
+        // What a later fetch would complete is not kept.
+        if complete
+            && chronicle.size().0 > known
+            && let Some(path) = &self.path
+            && let Err(error) = save(path, &chronicle)
+        {
+            events.notice(format!("cannot keep the history in {}: {error}", path.display()));
+        }
+        History::new(Arc::clone(&chronicle), ancestors)
+    }
+
+    /// Commits, words and paths that are known.
+    pub(crate) fn size(&self) -> (usize, usize, usize) {
+        self.chronicle.lock().unwrap_or_else(PoisonError::into_inner).size()
+    }
+}
+
+fn save(path: &Path, chronicle: &Chronicle) -> std::io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent)?;
+    // Two processes may write at the same time: each its own file, and the later one stays.
+    let mut file = tempfile::NamedTempFile::new_in(parent)?;
+    let payload = chronicle.encode();
+    file.write_all(MAGIC)?;
+    file.write_all(&crc32fast::hash(&payload).to_le_bytes())?;
+    file.write_all(&payload)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn unseal(bytes: &[u8]) -> Option<&[u8]> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (sum, payload) = rest.split_first_chunk::<4>()?;
+    (crc32fast::hash(payload) == u32::from_le_bytes(*sum)).then_some(payload)
+}

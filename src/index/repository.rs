@@ -1,0 +1,332 @@
+//! One repository's index: opened, extended, mended.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::event::Events;
+use crate::index::cache::Home;
+use crate::index::files;
+use crate::index::history::HistoryStore;
+use crate::repo::{BlobReader, Checkout, RepoError};
+use crate::retrieval::{
+    BlobIndex, BlobKey, Corpus, History, INDEX_VERSION, IndexError, Plan, Segments,
+};
+use crate::source;
+
+/// What is known of one repository. Threads share it; so do processes, through its directory.
+#[derive(Debug)]
+pub struct RepoIndex {
+    home: Option<Home>,
+    state: Mutex<State>,
+    history: HistoryStore,
+}
+
+#[derive(Debug)]
+struct State {
+    blobs: BlobIndex,
+    segments: Arc<Segments>,
+    /// Whether `blobs` is on disk.
+    kept: bool,
+}
+
+/// What a repository's index holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexSize {
+    /// Blobs, each reading of one counted.
+    pub blobs: usize,
+    /// Documents: functions, and the rest of each blob.
+    pub documents: u64,
+    /// Segments.
+    pub segments: usize,
+    /// Commits.
+    pub commits: usize,
+}
+
+enum Failure {
+    Repo(RepoError),
+    Index(IndexError),
+}
+
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
+        Self::Index(error)
+    }
+}
+
+impl From<RepoError> for Failure {
+    fn from(error: RepoError) -> Self {
+        Self::Repo(error)
+    }
+}
+
+impl RepoIndex {
+    /// Opens what lies in a home; what cannot be opened is made anew, with a notice.
+    pub(crate) fn open(home: Option<Home>, events: &Events) -> Self {
+        let history = HistoryStore::open(home.as_ref().map(|home| home.path.as_path()), events);
+        let state = match &home {
+            None => State::in_memory(),
+            Some(home) => State::on_disk(home, events),
+        };
+        Self { home, state: Mutex::new(state), history }
+    }
+
+    /// The files of a checkout with what is known of them, and up to `history` of its ancestors,
+    /// after recording what is new.
+    ///
+    /// # Errors
+    /// [`RepoError`] when a file that is there cannot be read.
+    pub fn look(
+        &self,
+        checkout: &Checkout,
+        history: usize,
+        events: &Events,
+    ) -> Result<(Corpus, History), RepoError> {
+        std::thread::scope(|scope| {
+            let history = scope.spawn(|| self.history.ancestors(checkout, history, events));
+            let corpus = self.corpus(checkout, events);
+            let history = history.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok((corpus?, history))
+        })
+    }
+
+    fn corpus(&self, checkout: &Checkout, events: &Events) -> Result<Corpus, RepoError> {
+        let mut plan = files::plan(checkout, events);
+        self.trying(checkout, events, |state| {
+            self.fill(state, &mut [(checkout, &mut plan)], events)?;
+            Ok(())
+        })?;
+        let segments = Arc::clone(&self.state().segments);
+        match plan.clone().corpus(&segments) {
+            Ok(corpus) => Ok(corpus),
+            Err(error) => {
+                self.mend(&mut self.state(), &error, events);
+                self.trying(checkout, events, |state| {
+                    self.fill(state, &mut [(checkout, &mut plan)], events)?;
+                    Ok(plan.clone().corpus(&state.segments)?)
+                })
+            }
+        }
+    }
+
+    /// Does what may find the index damaged, mends it, and does it again.
+    fn trying<T>(
+        &self,
+        checkout: &Checkout,
+        events: &Events,
+        mut work: impl FnMut(&mut State) -> Result<T, Failure>,
+    ) -> Result<T, RepoError> {
+        let mut state = self.state();
+        let mut attempt = 0;
+        loop {
+            match work(&mut state) {
+                Ok(done) => return Ok(done),
+                Err(Failure::Repo(error)) => return Err(error),
+                Err(Failure::Index(error)) if attempt == 2 => {
+                    return Err(RepoError::Io {
+                        action: "index",
+                        path: checkout.path().to_owned(),
+                        source: std::io::Error::other(error),
+                    });
+                }
+                Err(Failure::Index(error)) if attempt == 1 => {
+                    events.notice(format!("the index is kept in memory: {error}"));
+                    *state = State::in_memory();
+                }
+                Err(Failure::Index(error)) => self.mend(&mut state, &error, events),
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Indexes what is new in many checkouts of this repository at once, which costs less than one
+    /// by one.
+    ///
+    /// # Errors
+    /// [`RepoError`] when a file that is there cannot be read.
+    pub fn prepare(&self, checkouts: &[&Checkout], events: &Events) -> Result<(), RepoError> {
+        let Some(first) = checkouts.first() else { return Ok(()) };
+        let plans = checkouts.iter().map(|checkout| files::plan(checkout, events));
+        let mut plans = plans.collect::<Vec<_>>();
+        self.trying(first, events, |state| {
+            let mut work = checkouts.iter().copied().zip(&mut plans).collect::<Vec<_>>();
+            self.fill(state, &mut work, events)
+        })
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn size(&self) -> IndexSize {
+        let (blobs, documents, segments) = self.state().segments.size();
+        IndexSize { blobs, documents, segments, commits: self.history.size().0 }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Indexes what the plans want and lack.
+    fn fill(
+        &self,
+        state: &mut State,
+        work: &mut [(&Checkout, &mut Plan)],
+        events: &Events,
+    ) -> Result<(), Failure> {
+        loop {
+            let missing = missing(&state.segments, work);
+            if !missing.is_empty() {
+                self.add(state, work, missing, events)?;
+            }
+            let mut lifted = false;
+            for (_, plan) in &mut *work {
+                lifted |= plan.lift(&state.segments)?;
+            }
+            if !lifted {
+                return Ok(());
+            }
+        }
+    }
+
+    fn add(
+        &self,
+        state: &mut State,
+        work: &[(&Checkout, &mut Plan)],
+        mut missing: Vec<Missing>,
+        events: &Events,
+    ) -> Result<(), Failure> {
+        let lock = match &self.home {
+            Some(home) if state.kept => match home.lock(events) {
+                Some(lock) => {
+                    if home.is_full() {
+                        *state = State::anew(home, events);
+                    }
+                    // Another process may have been here meanwhile.
+                    state.segments = Arc::new(state.blobs.segments()?);
+                    missing = self::missing(&state.segments, work);
+                    Some(lock)
+                }
+                None => {
+                    let path = home.path.display();
+                    events.notice(format!("cannot write {path}; the index stays in memory"));
+                    *state = State::in_memory();
+                    missing = self::missing(&state.segments, work);
+                    None
+                }
+            },
+            _ => None,
+        };
+        let keys = missing.iter().map(|missing| missing.key).collect::<Vec<_>>();
+        let readers = Mutex::new(Vec::<(usize, BlobReader)>::new());
+        let failed = Mutex::new(None);
+        let read = |at: usize| {
+            let missing = &missing[at];
+            let idle = {
+                let mut readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
+                let same = readers.iter().position(|(of, _)| *of == missing.checkout);
+                same.map(|place| readers.swap_remove(place).1)
+            };
+            let outcome =
+                idle.map_or_else(|| work[missing.checkout].0.reader(), Ok).and_then(|reader| {
+                    let bytes = reader.read(&missing.path)?.unwrap_or_default();
+                    Ok((reader, bytes))
+                });
+            match outcome {
+                Ok((reader, bytes)) => {
+                    let mut readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
+                    readers.push((missing.checkout, reader));
+                    Some(
+                        source::decode(&bytes)
+                            .map(std::borrow::Cow::into_owned)
+                            .unwrap_or_default(),
+                    )
+                }
+                Err(error) => {
+                    *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    None
+                }
+            }
+        };
+        state.blobs.add(&keys, &read)?;
+        drop(lock);
+        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error.into());
+        }
+        state.segments = Arc::new(state.blobs.segments()?);
+        Ok(())
+    }
+
+    /// After a failure of the index: once from an empty directory, then in memory.
+    fn mend(&self, state: &mut State, error: &IndexError, events: &Events) {
+        let Some(home) = self.home.as_ref().filter(|_| state.kept) else {
+            *state = State::in_memory();
+            return;
+        };
+        let lock = home.lock(events);
+        events.notice(format!("the index in {} is made anew: {error}", home.path.display()));
+        *state = if lock.is_some() { State::anew(home, events) } else { State::in_memory() };
+    }
+}
+
+/// A blob to index, and a place to read it from.
+struct Missing {
+    key: BlobKey,
+    checkout: usize,
+    path: String,
+}
+
+/// What plans want and the index lacks, each blob once.
+fn missing(segments: &Segments, work: &[(&Checkout, &mut Plan)]) -> Vec<Missing> {
+    let mut seen = std::collections::HashSet::new();
+    let mut missing = Vec::new();
+    for (checkout, (_, plan)) in work.iter().enumerate() {
+        for (key, path) in plan.wanted() {
+            if !segments.contains(key) && seen.insert(key) {
+                missing.push(Missing { key, checkout, path: path.to_owned() });
+            }
+        }
+    }
+    missing
+}
+
+impl State {
+    fn in_memory() -> Self {
+        let blobs = BlobIndex::in_memory();
+        let segments = blobs.segments().expect("an empty index in memory is read without I/O");
+        Self { blobs, segments: Arc::new(segments), kept: false }
+    }
+
+    fn on_disk(home: &Home, events: &Events) -> Self {
+        match Self::try_open(&home.join(&blobs_name())) {
+            Ok(state) => state,
+            Err(error) => {
+                events
+                    .notice(format!("the index in {} is made anew: {error}", home.path.display()));
+                match home.lock(events) {
+                    Some(_lock) => Self::anew(home, events),
+                    None => Self::in_memory(),
+                }
+            }
+        }
+    }
+
+    /// Empties the directory; its lock is held by the caller.
+    fn anew(home: &Home, events: &Events) -> Self {
+        let path = home.join(&blobs_name());
+        let _ = std::fs::remove_dir_all(&path);
+        Self::try_open(&path).unwrap_or_else(|error| {
+            let path = path.display();
+            events.notice(format!("cannot write {path} ({error}); the index stays in memory"));
+            Self::in_memory()
+        })
+    }
+
+    fn try_open(path: &Path) -> Result<Self, IndexError> {
+        std::fs::create_dir_all(path)?;
+        let blobs = BlobIndex::open(path)?;
+        let segments = Arc::new(blobs.segments()?);
+        Ok(Self { blobs, segments, kept: true })
+    }
+}
+
+fn blobs_name() -> String {
+    format!("blobs-{INDEX_VERSION}")
+}
