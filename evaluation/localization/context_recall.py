@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import gold as G
+import measures
 
 
 @dataclass
@@ -66,19 +67,17 @@ def measure(gold: dict[str, dict[str, set[int]]], path: str) -> dict[tuple[str, 
     return cells
 
 
-def mcnemar(a: Cell, b: Cell) -> tuple[int, int, float]:
+def paired(a: Cell, b: Cell) -> tuple[int, int, float]:
     """Rows that only a, only b holds completely, and the exact two-sided p."""
     both = a.hits.keys() & b.hits.keys()
     only_a = sum(1 for one in both if a.hits[one] and not b.hits[one])
     only_b = sum(1 for one in both if b.hits[one] and not a.hits[one])
-    n, low = only_a + only_b, min(only_a, only_b)
-    tail = sum(math.comb(n, k) for k in range(low + 1)) / 2**n if n else 1.0
-    return only_a, only_b, min(1.0, 2 * tail)
+    return only_a, only_b, measures.mcnemar(only_a, only_b)
 
 
 def percent(hits: int, of: int) -> str:
-    low, high = G.wilson(hits, of)
-    return f"{100 * hits / of:.1f} ({low:.1f}-{high:.1f})"
+    low, high = measures.wilson(hits, of)
+    return f"{100 * hits / of:.1f} ({100 * low:.1f}-{100 * high:.1f})"
 
 
 def markdown(cells: dict[tuple[str, int], Cell]) -> str:
@@ -153,16 +152,16 @@ def main() -> None:
         print(f"\nAll changed lines, rows that only {a} / only {b} shows, exact McNemar p:\n")
         for budget in sorted({budget for _, budget in cells}):
             if (a, budget) in cells and (b, budget) in cells:
-                only_a, only_b, p = mcnemar(cells[a, budget], cells[b, budget])
+                only_a, only_b, p = paired(cells[a, budget], cells[b, budget])
                 print(f"- {budget}: {only_a} / {only_b}, p = {p:.2g}")
     if args.json:
         numbers = [{"strategy": strategy, "budget": budget, "rows": cell.rows,
                     "files": cell.files, "lines": cell.lines,
-                    "files_percent": 100 * cell.files / cell.rows,
-                    "files_interval": G.wilson(cell.files, cell.rows),
-                    "lines_percent": 100 * cell.lines / cell.rows,
-                    "lines_interval": G.wilson(cell.lines, cell.rows),
-                    "share_percent": 100 * cell.share / cell.rows,
+                    "files_share": cell.files / cell.rows,
+                    "files_interval": measures.wilson(cell.files, cell.rows),
+                    "lines_share": cell.lines / cell.rows,
+                    "lines_interval": measures.wilson(cell.lines, cell.rows),
+                    "mean_share_of_lines": cell.share / cell.rows,
                     "tokens": cell.tokens / cell.rows}
                    for (strategy, budget), cell in sorted(cells.items())]
         Path(args.json).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")

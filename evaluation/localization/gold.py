@@ -1,4 +1,4 @@
-"""Gold files and gold lines of SWE-bench rows, and interval arithmetic, for the evaluators here.
+"""Lines of the base commit that reference patches of SWE-bench rows change, for the evaluators here.
 
 Only evaluators may import this: `patch` is what a fix changed, and no stage of `agent` ever sees it.
 """
@@ -6,7 +6,6 @@ Only evaluators may import this: `patch` is what a fix changed, and no stage of 
 from __future__ import annotations
 
 import json
-import math
 import re
 from pathlib import Path
 
@@ -72,14 +71,3 @@ def gold_lines(patch: str) -> dict[str, set[int]]:
                 line += 1
             inserted = removed = False
     return gold
-
-
-def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """95% interval of a share, in percent."""
-    if of == 0:
-        return (0.0, 100.0)
-    share = hits / of
-    spread = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    middle = share + z * z / (2 * of)
-    scale = 1 + z * z / of
-    return (100 * max(0.0, (middle - spread) / scale), 100 * min(1.0, (middle + spread) / scale))

@@ -17,6 +17,13 @@ use crate::cli::settings::Settings;
 use crate::pipeline::Source;
 use crate::stage::localize::Localizer;
 
+/// Whether the settings hand in localizations.
+pub(crate) fn is_wanted(settings: &Settings) -> bool {
+    let config = &settings.config;
+    config.localize.localizer == Localizer::Oracle
+        || !config.run.localization.as_os_str().is_empty()
+}
+
 /// The localizations that the settings hand in; empty where the stage ranks by itself.
 pub(crate) fn read(
     settings: &Settings,
