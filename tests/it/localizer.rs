@@ -38,6 +38,8 @@ fn the_oracle_ranks_the_reference_fixs_files_and_says_so() {
     let refused = place.agent(&own);
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("an issue of your own has none"), "{}", refused.stderr);
+    let listed = place.agent(&["localize", "sample", "--no-model", "--localizer", "oracle"]);
+    assert_eq!(listed.code, Some(2), "{}", listed.stderr);
 }
 
 #[test]
