@@ -36,7 +36,6 @@ const REFILLS: usize = 4;
 /// Lines chosen so far.
 struct Chosen<'a> {
     files: &'a [Parts<'a>],
-    most_files: usize,
     keep: Vec<Vec<bool>>,
     open: Vec<bool>,
     spent: f64,
@@ -48,7 +47,6 @@ struct Chosen<'a> {
 pub(super) fn choose(
     files: &[ContextFile],
     issue: &str,
-    max_files: usize,
     budget: usize,
     count: &dyn Fn(&str) -> usize,
 ) -> Context {
@@ -56,7 +54,6 @@ pub(super) fn choose(
     let parts = files.iter().map(|file| Parts::of(file, issue, most, count)).collect::<Vec<_>>();
     let mut chosen = Chosen {
         files: &parts,
-        most_files: max_files,
         keep: parts.iter().map(|file| vec![false; file.lines.len()]).collect(),
         open: vec![false; parts.len()],
         spent: count(NOTE) as f64,
@@ -144,9 +141,6 @@ impl Chosen<'_> {
         // Headers may overlap with one another only where a class and its method share a line.
         let mut cost = parts.tokens(lines().filter(new)) + ELISION;
         if !self.open[file] {
-            if self.open.iter().filter(|open| **open).count() == self.most_files {
-                return;
-            }
             cost += parts.path.len() as f64 * parts.density + 2.0 * ELISION;
         }
         if self.spent + cost > limit {

@@ -53,14 +53,16 @@ pub fn select(
     if files.iter().all(|file| file.places.is_empty()) {
         return in_order(files, issue, max_files, budget, count);
     }
+    // With elision each file fits somehow: there is no need of files to take another's place.
+    let files = &files[..files.len().min(max_files)];
     let mut context = Context::default();
-    for file in files.iter().take(max_files) {
+    for file in files {
         push(&mut context, &file.path, &whole(&file.path, &file.text), None);
     }
     if count(&context.text) <= budget {
         return context;
     }
-    gain::choose(files, issue, max_files, budget, count)
+    gain::choose(files, issue, budget, count)
 }
 
 /// Agentless Mini's order of work.
@@ -83,7 +85,7 @@ fn in_order(
             left -= tokens;
             push(&mut context, &file.path, &rendered, None);
         } else if context.shown.is_empty() && left > 0 {
-            let first = gain::choose(std::slice::from_ref(file), issue, 1, left, count);
+            let first = gain::choose(std::slice::from_ref(file), issue, left, count);
             if first.shown.is_empty() {
                 context.skipped.push(file.path.clone());
             } else {
