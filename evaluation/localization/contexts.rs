@@ -193,7 +193,7 @@ fn describe(rows: &Rows, files: usize, out: &mut impl Write) -> Result<()> {
         });
         let line = json!({
             "instance_id": row.instance_id,
-            "features": retrieval::FEATURES,
+            "features": retrieval::PLACE_FEATURES,
             "files": files.collect::<Vec<_>>(),
         });
         Ok(writeln!(out, "{line}")?)

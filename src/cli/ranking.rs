@@ -14,6 +14,7 @@ use crate::event::Events;
 use crate::index::IndexCache;
 use crate::pipeline::{self, Source};
 use crate::repo::Checkout;
+use crate::retrieval::RankOptions;
 
 /// Paths of each ranked list.
 const LISTED: usize = 100;
@@ -26,6 +27,7 @@ pub(crate) struct Ranking {
     cache: IndexCache,
     source: Source,
     history: usize,
+    options: RankOptions,
     events: Events,
 }
 
@@ -39,7 +41,13 @@ impl Ranking {
     /// With the settings of a run.
     pub(crate) fn new(config: &Config, source: Source, events: Events) -> Result<Self, CliError> {
         let cache = session::index_cache(config)?;
-        Ok(Self { cache, source, history: config.localize.history_commits, events })
+        Ok(Self {
+            cache,
+            source,
+            history: config.localize.history_commits,
+            options: config.localize.ranking(),
+            events,
+        })
     }
 
     /// The best 100 files of each instance, in their order. One repository is worked on after the
@@ -104,7 +112,8 @@ impl Ranking {
         let events = self.events.of(&instance.id);
         let ranked = match self.cache.open(Arc::clone(checkout), self.history, &events) {
             Ok(opened) => {
-                let ranked = opened.rank(&instance.problem_statement, LISTED).into_iter();
+                let ranked =
+                    opened.rank(&instance.problem_statement, &self.options, LISTED).into_iter();
                 Some(ranked.map(|file| file.path).collect())
             }
             Err(error) => {

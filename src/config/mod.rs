@@ -168,6 +168,11 @@ impl Config {
         if let Some((key, _)) = positive.into_iter().find(|(_, holds)| !holds) {
             return Err(invalid(layers, key, "expected more than 0"));
         }
+        if let Some((unknown, known)) = self.localize.unknown_list() {
+            let detail =
+                format!("{unknown:?} is no list of retrieval; there are {}", known.join(", "));
+            return Err(invalid(layers, "localize.without", &detail));
+        }
         let python = &self.repair.python;
         let is_version = |text: &str| {
             text.split_once('.').is_some_and(|(major, minor)| {

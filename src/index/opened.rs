@@ -7,7 +7,7 @@ use crate::artifact::RankedFile;
 use crate::event::Events;
 use crate::index::{IndexCache, IndexSize, RepoIndex};
 use crate::repo::{Checkout, RepoError};
-use crate::retrieval::{self, Corpus, History};
+use crate::retrieval::{self, Corpus, FileFeatures, History, RankOptions};
 
 /// A commit's files and ancestors.
 #[derive(Debug)]
@@ -41,8 +41,14 @@ impl IndexCache {
 impl Opened {
     /// The files by how much they look like what the issue is about, best first, at most `limit`.
     #[must_use]
-    pub fn rank(&self, issue: &str, limit: usize) -> Vec<RankedFile> {
-        retrieval::rank(&self.corpus, issue, &self.history, limit)
+    pub fn rank(&self, issue: &str, options: &RankOptions, limit: usize) -> Vec<RankedFile> {
+        retrieval::rank(&self.corpus, issue, &self.history, options, limit)
+    }
+
+    /// What the ranker judges by, for its training.
+    #[must_use]
+    pub fn features(&self, issue: &str) -> Vec<FileFeatures> {
+        retrieval::features(&self.corpus, issue, &self.history)
     }
 
     /// Full id of the commit.

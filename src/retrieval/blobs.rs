@@ -262,14 +262,14 @@ impl Segments {
         self.places.get(&key).copied()
     }
 
-    /// Outlines of blobs, in the order of `keys`; None for those that are read as words.
+    /// What is known of blobs, in the order of `keys`; None for those of which nothing is. Of those
+    /// that are read as words it is their imports.
     ///
     /// # Errors
     /// [`IndexError`] when stored bytes cannot be read.
     pub fn facts(&self, keys: &[Option<BlobKey>]) -> Result<Vec<Option<Facts>>, IndexError> {
         let mut wanted = Vec::new();
         for (at, key) in keys.iter().enumerate() {
-            let key = key.filter(|key| key.reading() == Reading::Python);
             if let Some(place) = key.and_then(|key| self.place(key)) {
                 wanted.push((place.segment, place.first, at));
             }

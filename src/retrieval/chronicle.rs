@@ -238,14 +238,14 @@ mod tests {
     #[test]
     fn what_is_kept_survives_the_disk_and_damage_is_seen() {
         let mut chronicle = Chronicle::default();
-        chronicle.add(commit(1, "Fixed #1234 -- crash of parse_header\n\nparse_header again\n"));
+        chronicle.add(commit(1, "Fixed #1234 -- crash of parse_header\n\nparse_header twice\n"));
         chronicle.add(commit(2, "Add things\nSigned-off-by: parse_header"));
         let record = &chronicle.commits[0];
         let count = |word: &str| {
             let number = chronicle.word(word).unwrap();
             record.words.iter().find(|(known, _)| *known == number).unwrap().1
         };
-        assert_eq!((count("=parse_header"), count("crash"), count("again")), (3, 2, 1));
+        assert_eq!((count("=parse_header"), count("crash"), count("twice")), (3, 2, 1));
         assert_eq!((record.fix, record.numbers.as_slice()), (true, [1234].as_slice()));
         assert!(!chronicle.commits[1].fix);
         assert_eq!(chronicle.commits[1].length, 4);

@@ -8,6 +8,7 @@ use crate::retrieval::facts::Facts;
 use crate::retrieval::index::Index;
 use crate::retrieval::modules::Modules;
 use crate::retrieval::role::{Role, role, shipped_directory};
+use crate::source::Import;
 
 /// A file that may be ranked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub struct Corpus {
     pub(crate) index: Index,
     /// Over tests and asides.
     pub(crate) others: Index,
+    segments: Arc<Segments>,
 }
 
 impl std::fmt::Debug for Corpus {
@@ -117,7 +119,9 @@ impl Plan {
     }
 
     fn parsed(&self, segments: &Segments) -> Result<Vec<Option<Facts>>, IndexError> {
-        segments.facts(&(0..self.files.len()).map(|at| self.key(at)).collect::<Vec<_>>())
+        let python = |key: &BlobKey| key.reading() == Reading::Python;
+        let keys = (0..self.files.len()).map(|at| self.key(at).filter(python));
+        segments.facts(&keys.collect::<Vec<_>>())
     }
 
     /// The corpus; what is not in the index is ranked by its path alone.
@@ -139,8 +143,20 @@ impl Plan {
         }
         let by_path = self.files.iter().enumerate().map(|(at, file)| (file.path.clone(), at));
         let by_path = by_path.collect();
+        let segments = Arc::clone(segments);
         let Self { files, roles, modules } = self;
-        Ok(Corpus { files, parsed, roles, sources, by_path, by_name, modules, index, others })
+        Ok(Corpus {
+            files,
+            parsed,
+            roles,
+            sources,
+            by_path,
+            by_name,
+            modules,
+            index,
+            others,
+            segments,
+        })
     }
 }
 
@@ -148,6 +164,13 @@ impl Corpus {
     /// Positions of files whose last component is `name`, ascending.
     pub(crate) fn named(&self, name: &str) -> &[usize] {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Imports of a test or an aside; none where they cannot be read.
+    pub(crate) fn imports(&self, file: usize) -> Vec<Import> {
+        let key = self.files[file].blob.map(|blob| BlobKey::new(blob, Reading::Words));
+        let facts = self.segments.facts(&[key]).ok().and_then(|mut facts| facts.pop());
+        facts.flatten().map(|facts| facts.imports).unwrap_or_default()
     }
 
     /// Files that are ranked first, and all files.

@@ -1,6 +1,5 @@
-//! Reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009), with ties and weights.
-
-use crate::artifact::RankedFile;
+//! Reciprocal ranks (Cormack, Clarke and Büttcher, 2009): what makes lists of different scores
+//! comparable.
 
 /// What one signal says of one file.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,42 +12,38 @@ pub(crate) struct Hit {
     pub(crate) note: Option<String>,
 }
 
+/// A hit with its place in its list.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Placed {
+    /// Position of the file in the corpus.
+    pub(crate) file: usize,
+    /// Score divided by the list's best.
+    pub(crate) share: f64,
+    /// From 0, ties sharing the best.
+    pub(crate) rank: usize,
+    /// Evidence to show in place of the rank.
+    pub(crate) note: Option<String>,
+}
+
 /// Small, because the lists are precise at the top: 5 beat 10, 20 and 40 on the development rows.
 const K: f64 = 5.0;
 
-/// Fused score and reasons of one file.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Fused {
-    pub(crate) score: f64,
-    pub(crate) reasons: Vec<String>,
+/// What a rank counts: 1 for the first, falling slowly.
+pub(crate) fn reciprocal(rank: usize) -> f64 {
+    (K + 1.0) / (K + 1.0 + rank as f64)
 }
 
-/// Adds one list to the fusion: each hit `weight * (K + 1) / (K + 1 + rank)` with ranks from 0,
-/// ties sharing the best. Hits are ordered by score, then by path as `files` orders them.
-pub(crate) fn add(into: &mut [Fused], name: &str, weight: f64, hits: Vec<Hit>) {
-    let mut hits = hits.into_iter().filter(|hit| hit.score > 0.0).collect::<Vec<_>>();
+/// Orders hits by score, then by path as the corpus orders them.
+pub(crate) fn place(mut hits: Vec<Hit>) -> Vec<Placed> {
+    hits.retain(|hit| hit.score > 0.0);
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.file.cmp(&b.file)));
-    let mut rank = 0;
-    let mut best = f64::INFINITY;
-    for (at, hit) in hits.into_iter().enumerate() {
+    let most = hits.first().map_or(1.0, |hit| hit.score);
+    let (mut rank, mut best) = (0, f64::INFINITY);
+    let placed = |(at, hit): (usize, Hit)| {
         if hit.score < best {
-            rank = at;
-            best = hit.score;
+            (rank, best) = (at, hit.score);
         }
-        let fused = &mut into[hit.file];
-        fused.score += weight * (K + 1.0) / (K + 1.0 + rank as f64);
-        fused.reasons.push(hit.note.unwrap_or_else(|| format!("{name} rank {}", rank + 1)));
-    }
-}
-
-impl Fused {
-    /// The artifact's form.
-    pub(crate) fn ranked(&self, path: &str) -> RankedFile {
-        RankedFile {
-            path: path.to_owned(),
-            score: self.score,
-            reasons: self.reasons.clone(),
-            places: Vec::new(),
-        }
-    }
+        Placed { file: hit.file, share: hit.score / most, rank, note: hit.note }
+    };
+    hits.into_iter().enumerate().map(placed).collect()
 }

@@ -286,3 +286,73 @@ pub(crate) fn idf(documents: usize, with_term: usize) -> f64 {
     let (n, df) = (documents as f64, with_term as f64);
     (1.0 + (n - df + 0.5) / (df + 0.5)).ln()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retrieval::schema::PATH;
+    use crate::retrieval::{BlobIndex, Reading};
+
+    /// An index over some of the files, in a store that holds them all and one more.
+    fn index(files: &[(&str, &str)], positions: &[usize]) -> Index {
+        let keys = (0..=files.len()).map(|at| BlobKey::new(at as u128 * 2, Reading::Python));
+        let keys = keys.collect::<Vec<_>>();
+        let blobs = BlobIndex::in_memory();
+        let read = |at: usize| files.get(at).map_or("pear pear pear", |(_, text)| text).to_owned();
+        blobs.add(&keys, &|at| Some(read(at))).unwrap();
+        let segments = Arc::new(blobs.segments().unwrap());
+        Index::build(&segments, positions, |at| files[at].0, |at| Some(keys[at]))
+    }
+
+    const FILES: [(&str, &str); 3] =
+        [("apple.py", "pear = 1\n"), ("b.py", "# pear pear\nplum(pear)\n"), ("c.py", "plum()\n")];
+
+    #[test]
+    fn scores_are_bm25f_over_the_weighted_sum_of_fields_of_these_files_alone() {
+        let index = index(&FILES, &[0, 1, 2]);
+        let scores = index.search(&terms::query("pear", "", 0.0));
+        // Lengths: definitions 1 0 0; code 1 2 1; docs 0 2 0.
+        let norm = |b: f64, length: f64, average: f64| 1.0 - b + b * length / average;
+        let idf = (1.0_f64 + (3.0 - 2.0 + 0.5) / (2.0 + 0.5)).ln();
+        let first = 2.5 / norm(0.4, 1.0, 1.0) + 1.0 / norm(0.75, 1.0, 4.0 / 3.0);
+        let second = 1.0 / norm(0.75, 2.0, 4.0 / 3.0) + 0.8 * 2.0 / norm(0.75, 2.0, 1.0);
+        let expected = [(0, first), (1, second)].map(|(at, f)| (at, idf * f / (1.2 + f)));
+        assert_eq!(scores.len(), 2, "{scores:?}");
+        for ((file, score), (expected_file, expected_score)) in scores.iter().zip(expected) {
+            assert_eq!(*file, expected_file);
+            assert!((score - expected_score).abs() < 1e-9, "{score} {expected_score}");
+        }
+        let by_path = index.search_field(&terms::query("apple pear", "", 0.0), PATH, 0.5);
+        assert_eq!(by_path.iter().map(|(file, _)| *file).collect::<Vec<_>>(), [0]);
+        // Of two files, both with the term: its idf is another one.
+        let fewer = super::tests::index(&FILES, &[0, 1]).search(&terms::query("pear", "", 0.0));
+        assert!(fewer[0].1 < scores[0].1, "{fewer:?} {scores:?}");
+    }
+
+    #[test]
+    fn functions_are_documents_of_their_own_and_twins_share_theirs() {
+        let text = "import os\nclass A:\n    def near(self):\n        return alpha_one\n\
+                    def far():\n    def inner():\n        return alpha_one\n    return beta\nalpha_one\n";
+        let files = [("x.py", text), ("y.py", "beta = 1\n")];
+        let index = index(&files, &[0, 1]);
+        let hits = |words: &str| {
+            let mut hits = index.search_chunks(&terms::query(words, "", 0.0));
+            hits.sort_by_key(|hit| (hit.file, hit.function));
+            hits.iter().map(|hit| (hit.file, hit.function)).collect::<Vec<_>>()
+        };
+        assert_eq!(hits("alpha_one"), [(0, None), (0, Some(0)), (0, Some(1))]);
+        assert_eq!(hits("beta"), [(0, Some(1)), (1, None)]);
+        let best = index.search_chunks(&terms::query("alpha_one beta", "", 0.0)).into_iter();
+        let best = best.max_by(|a, b| a.score.total_cmp(&b.score)).unwrap();
+        assert_eq!((best.file, best.function), (0, Some(1)));
+        // One blob under two paths is found as both.
+        let blobs = BlobIndex::in_memory();
+        let key = BlobKey::new(8, Reading::Python);
+        blobs.add(&[key], &|_| Some("gamma()\n".to_owned())).unwrap();
+        let segments = Arc::new(blobs.segments().unwrap());
+        let twins = Index::build(&segments, &[3, 5], |_| "t.py", |_| Some(key));
+        let found = twins.search(&terms::query("gamma", "", 0.0));
+        assert_eq!(found.iter().map(|(file, _)| *file).collect::<Vec<_>>(), [3, 5]);
+        assert_eq!(found[0].1.to_bits(), found[1].1.to_bits());
+    }
+}

@@ -71,7 +71,7 @@ impl Modules {
             for target in self.targets(from, import) {
                 if self.packages[target] && !self.packages[from] {
                     for name in &import.names {
-                        edges.extend(self.origin(target, name, parsed, 3));
+                        edges.extend(self.origin(target, name, parsed));
                     }
                 } else {
                     edges.insert(target);
@@ -82,7 +82,38 @@ impl Modules {
         edges
     }
 
-    fn origin(
+    /// The file of a module's full dotted name.
+    pub(crate) fn find(&self, module: &str) -> Option<usize> {
+        self.by_name.get(module).copied()
+    }
+
+    /// The file that defines what `module` offers as `name`, through re-exports of packages.
+    pub(crate) fn origin(
+        &self,
+        module: usize,
+        name: &str,
+        parsed: &[Option<Facts>],
+    ) -> Option<usize> {
+        self.follow(module, name, parsed, 3)
+    }
+
+    /// The file that defines what `from` imports as `name`.
+    pub(crate) fn imported(
+        &self,
+        from: usize,
+        name: &str,
+        parsed: &[Option<Facts>],
+    ) -> Option<usize> {
+        let imports = &parsed[from].as_ref()?.imports;
+        imports.iter().filter(|import| import.names.iter().any(|taken| taken == name)).find_map(
+            |import| {
+                let target = self.find(&self.absolute(from, import)?)?;
+                self.follow(target, name, parsed, 3)
+            },
+        )
+    }
+
+    fn follow(
         &self,
         package: usize,
         name: &str,
@@ -90,7 +121,8 @@ impl Modules {
         depth: usize,
     ) -> Option<usize> {
         let module = parsed[package].as_ref()?;
-        let defined = module.definitions.iter().any(|d| d.parent.is_none() && d.name == name);
+        let defined = module.definitions.iter().any(|d| d.parent.is_none() && d.name == name)
+            || module.variables.iter().any(|v| v.class.is_none() && v.name == name);
         if defined || !self.packages[package] || depth == 0 {
             return defined.then_some(package);
         }
@@ -105,7 +137,7 @@ impl Modules {
                 return Some(submodule);
             }
             let target = found(&base).filter(|target| *target != package)?;
-            let origin = self.origin(target, name, parsed, depth - 1);
+            let origin = self.follow(target, name, parsed, depth - 1);
             if star { origin } else { origin.or(Some(target)) }
         })
     }

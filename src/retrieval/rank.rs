@@ -1,24 +1,76 @@
 //! From files, issue and history to a ranking.
 
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
 use crate::artifact::RankedFile;
 use crate::retrieval::chronicle::History;
-use crate::retrieval::corpus::{Corpus, CorpusFile};
-use crate::retrieval::fuse::{self, Fused};
+use crate::retrieval::corpus::Corpus;
+use crate::retrieval::evidence::{Evidence, Queries, Shared};
+use crate::retrieval::features::{self, Table, Votes};
+use crate::retrieval::fuse::Placed;
 use crate::retrieval::issue::Issue;
-use crate::retrieval::lists::LISTS;
+use crate::retrieval::lists::{LISTS, PRIORS};
+use crate::retrieval::ranker;
 use crate::retrieval::role::Role;
-use crate::retrieval::signal::history::Past;
-use crate::retrieval::terms::{self, Query};
+use crate::retrieval::signal::past::Past;
 
-/// What the signals look at.
-pub(crate) struct Evidence<'a> {
-    pub(crate) issue: Issue,
-    pub(crate) corpus: &'a Corpus,
-    pub(crate) past: Past,
-    /// The whole issue, its title counted more.
-    pub(crate) whole: Query,
-    /// The title alone.
-    pub(crate) title: Query,
+/// How the lists become one ranking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scorer {
+    /// By the trained trees.
+    #[default]
+    Trained,
+    /// By the sum of the reciprocal ranks of twelve lists.
+    EqualWeights,
+}
+
+/// How to rank, for comparisons.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RankOptions {
+    /// Names of lists, or of groups of lists, that are left out; see [`list_names`].
+    pub without: Vec<String>,
+    /// How the lists become one ranking.
+    pub scorer: Scorer,
+}
+
+/// Features of one file, as the ranker sees them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileFeatures {
+    /// Path from the root.
+    pub path: String,
+    /// In the order of [`feature_names`].
+    pub values: Vec<f32>,
+}
+
+/// What [`RankOptions::without`] may name: groups of lists, and lists.
+#[must_use]
+pub fn list_names() -> Vec<&'static str> {
+    let lists = LISTS.iter().map(|list| (list.group, list.name));
+    let priors = PRIORS.iter().map(|prior| (prior.group, prior.name));
+    let (groups, names) = lists.chain(priors).unzip::<_, _, Vec<_>, Vec<_>>();
+    let groups = groups.into_iter().collect::<BTreeSet<_>>();
+    groups.into_iter().chain(names).collect()
+}
+
+/// Names of the features, each with the group that [`RankOptions::without`] knows it by.
+#[must_use]
+pub fn feature_names() -> Vec<(String, &'static str)> {
+    features::names()
+}
+
+/// Features of the candidates, in the order of equal weights: what training reads.
+#[must_use]
+pub fn features(corpus: &Corpus, issue: &str, history: &History) -> Vec<FileFeatures> {
+    with_evidence(corpus, issue, history, |evidence| {
+        let votes = Votes::of(evidence, &[]);
+        let table = Table::of(evidence, &votes, &fused_order(evidence, &votes));
+        let path = |file: usize| evidence.corpus.files[file].path.clone();
+        let rows = table.files.into_iter().zip(table.rows);
+        rows.map(|(file, values)| FileFeatures { path: path(file), values }).collect()
+    })
 }
 
 /// Orders the files by how much they look like what the issue is about, best first, at most
@@ -27,51 +79,138 @@ pub(crate) struct Evidence<'a> {
 ///
 /// Deterministic: equal input gives an equal ranking, whatever the order of `files`.
 #[must_use]
-pub fn rank(corpus: &Corpus, issue: &str, history: &History, limit: usize) -> Vec<RankedFile> {
+pub fn rank(
+    corpus: &Corpus,
+    issue: &str,
+    history: &History,
+    options: &RankOptions,
+    limit: usize,
+) -> Vec<RankedFile> {
+    with_evidence(corpus, issue, history, |evidence| {
+        let votes = Votes::of(evidence, &options.without);
+        let mut order = fused_order(evidence, &votes);
+        let mut scores = votes.fusion.clone();
+        if options.scorer == Scorer::Trained {
+            let table = Table::of(evidence, &votes, &order);
+            let judged = table.files.iter().zip(&table.rows);
+            let mut judged =
+                judged.map(|(file, row)| (*file, ranker::score(row))).collect::<Vec<_>>();
+            // Stable: files of equal score stay in the order of the fusion.
+            judged.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let lowest = judged.last().map_or(0.0, |(_, score)| *score);
+            for score in &mut scores {
+                // What is not judged follows, in its order and below every judged file.
+                *score = lowest - 1.0 / (1.0 + *score);
+            }
+            for (file, score) in &judged {
+                scores[*file] = *score;
+            }
+            let first = judged.iter().map(|(file, _)| *file).collect::<Vec<_>>();
+            let known = first.iter().copied().collect::<std::collections::HashSet<_>>();
+            order.retain(|file| !known.contains(file));
+            order.splice(0..0, first);
+        }
+        order.truncate(limit);
+        let reasons = Reasons::of(evidence, &votes);
+        let ranked = order.into_iter().map(|file| RankedFile {
+            path: evidence.corpus.files[file].path.clone(),
+            score: scores[file],
+            reasons: reasons.of_file(file),
+            places: Vec::new(),
+        });
+        ranked.collect()
+    })
+}
+
+fn with_evidence<T>(
+    corpus: &Corpus,
+    issue: &str,
+    history: &History,
+    then: impl FnOnce(&Evidence) -> T,
+) -> T {
     let issue = Issue::read(issue);
-    let title = terms::query(&issue.title, "", 0.0);
-    let past = Past::of(history, corpus, &title);
-    let evidence = Evidence {
-        whole: terms::query(&issue.text, &issue.title, 2.0),
-        past,
-        title,
-        issue,
-        corpus,
-    };
-    let files = &corpus.files;
-    let mut fused = vec![Fused::default(); files.len()];
-    for list in LISTS {
-        fuse::add(&mut fused, list.name, list.weight, (list.hits)(&evidence));
+    let queries = Queries::of(&issue);
+    let past = Past::of(history, corpus, &issue, &queries);
+    let shared = Shared::default();
+    then(&Evidence { issue: &issue, queries: &queries, corpus, past, shared })
+}
+
+/// All files by equal weights, sources before the others.
+fn fused_order(evidence: &Evidence, votes: &Votes) -> Vec<usize> {
+    let corpus = evidence.corpus;
+    let mut aside = vec![0.0; corpus.files.len()];
+    for (file, score) in evidence.tests() {
+        aside[*file] = *score;
     }
-    let mut order = (0..files.len()).collect::<Vec<_>>();
-    let mut aside = vec![0.0; files.len()];
-    for (file, score) in corpus.others.search(&evidence.whole) {
-        aside[file] = score;
-    }
-    let class = |file: usize| {
-        usize::from(evidence.corpus.roles[file] != Role::Source && fused[file].score == 0.0)
-    };
+    let class =
+        |file: usize| usize::from(corpus.roles[file] != Role::Source && votes.fusion[file] == 0.0);
+    let mut order = (0..corpus.files.len()).collect::<Vec<_>>();
     order.sort_by(|a, b| {
         class(*a)
             .cmp(&class(*b))
-            .then(fused[*b].score.total_cmp(&fused[*a].score))
+            .then(votes.fusion[*b].total_cmp(&votes.fusion[*a]))
             .then(aside[*b].total_cmp(&aside[*a]))
             .then(a.cmp(b))
     });
-    order.truncate(limit);
-    order.into_iter().map(|file| shown(&fused[file], &files[file], &evidence, file)).collect()
+    order
 }
 
-fn shown(fused: &Fused, file: &CorpusFile, evidence: &Evidence, at: usize) -> RankedFile {
-    let mut ranked = fused.ranked(&file.path);
-    if ranked.reasons.is_empty() {
-        ranked.reasons.push(match evidence.corpus.roles[at] {
-            Role::Source => "no signal".to_owned(),
-            Role::Test => "a test, ranked after sources".to_owned(),
-            Role::Aside => "documentation or example, ranked after sources".to_owned(),
-        });
+/// One thing that a list says of a file.
+struct Reason {
+    /// The clearest first: what can be looked up, then the lists that equal weights fuse, then the
+    /// rest.
+    class: usize,
+    rank: usize,
+    text: String,
+}
+
+/// What the lists say of each file.
+struct Reasons<'e, 'c> {
+    evidence: &'e Evidence<'c>,
+    said: Vec<Vec<Reason>>,
+}
+
+/// Reasons shown of one file.
+const REASONS: usize = 12;
+
+impl<'e, 'c> Reasons<'e, 'c> {
+    fn of(evidence: &'e Evidence<'c>, votes: &Votes) -> Self {
+        let mut said = Vec::new();
+        said.resize_with(evidence.corpus.files.len(), Vec::new);
+        for (list, placed) in LISTS.iter().zip(&votes.lists) {
+            for Placed { file, rank, note, .. } in placed {
+                let class = match (note, list.fused) {
+                    (Some(_), _) => 0,
+                    (None, true) => 1,
+                    (None, false) => 2,
+                };
+                let text = || format!("{} rank {}", list.name, rank + 1);
+                let text = note.clone().unwrap_or_else(text);
+                said[*file].push(Reason { class, rank: *rank, text });
+            }
+        }
+        Self { evidence, said }
     }
-    ranked
+
+    fn of_file(&self, file: usize) -> Vec<String> {
+        let mut said = self.said[file].iter().collect::<Vec<_>>();
+        // Stable: what is equally strong stays in the order of the table.
+        said.sort_by_key(|reason| (reason.class, reason.rank));
+        let mut reasons = Vec::<String>::new();
+        for reason in said {
+            if !reasons.contains(&reason.text) && reasons.len() < REASONS {
+                reasons.push(reason.text.clone());
+            }
+        }
+        if reasons.is_empty() {
+            reasons.push(match self.evidence.corpus.roles[file] {
+                Role::Source => "no signal".to_owned(),
+                Role::Test => "a test, ranked after sources".to_owned(),
+                Role::Aside => "documentation or example, ranked after sources".to_owned(),
+            });
+        }
+        reasons
+    }
 }
 
 #[cfg(test)]

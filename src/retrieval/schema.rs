@@ -14,7 +14,7 @@ use tantivy::tokenizer::{TextAnalyzer, TokenizerManager};
 use crate::retrieval::facts::{self, Facts};
 use crate::retrieval::phrases;
 use crate::retrieval::terms::{self, TermTokenizer};
-use crate::source::{DefinitionKind, Module};
+use crate::source::{self, DefinitionKind, Module};
 
 /// Raised whenever the same bytes would be indexed differently: older indexes are dropped.
 pub const INDEX_VERSION: u32 = 1;
@@ -31,10 +31,10 @@ pub(crate) struct FieldWeight {
 pub(crate) const PATH: usize = 0;
 /// Fields that chunks are searched by.
 pub(crate) const CHUNK_FIELDS: [usize; 3] = [CODE, DOCS, STRINGS];
-const DEFINITIONS: usize = 1;
+pub(crate) const DEFINITIONS: usize = 1;
 const CODE: usize = 2;
-const DOCS: usize = 3;
-const STRINGS: usize = 4;
+pub(crate) const DOCS: usize = 3;
+pub(crate) const STRINGS: usize = 4;
 const IMPORTS: usize = 5;
 /// Runs of words in string literals, see [`phrases::each_run`]; not part of BM25F.
 pub(crate) const PHRASES: usize = 6;
@@ -77,8 +77,8 @@ impl Layout {
         let mut number = 0;
         let text = FIELDS.map(|field| {
             let (tokenizer, option) = match number {
-                PHRASES => ("phrases", IndexRecordOption::Basic),
-                LINES => ("lines", IndexRecordOption::Basic),
+                PHRASES => ("phrases", IndexRecordOption::WithFreqs),
+                LINES => ("lines", IndexRecordOption::WithFreqs),
                 _ => ("code", IndexRecordOption::WithFreqs),
             };
             number += 1;
@@ -101,7 +101,7 @@ impl Layout {
     }
 
     /// Documents of one blob: the rest of the file, then [`facts::functions`] in their order.
-    /// Without a module the whole text is code.
+    /// Without a module the whole text is code, and of its facts only imports are known.
     pub(crate) fn documents(
         &self,
         key: [u64; 2],
@@ -113,6 +113,11 @@ impl Layout {
         first.add_u64(self.key[1], key[1]);
         let Some(module) = module else {
             first.add_text(self.text[CODE], text);
+            let imports = source::imports(text);
+            if !imports.is_empty() {
+                let facts = Facts { imports, ..Facts::default() };
+                first.add_bytes(self.facts, &facts.encode());
+            }
             return vec![first];
         };
         let functions =

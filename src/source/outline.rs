@@ -1,5 +1,6 @@
 //! The outline of a Python file, and where its identifiers, comments and strings are.
 
+use std::cell::RefCell;
 use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use serde::{Deserialize, Serialize};
@@ -113,9 +114,18 @@ pub fn parse(text: &str) -> Module {
     }
 }
 
-fn tree(text: &str) -> Option<Tree> {
+thread_local! {
+    /// A parser keeps its buffers from one text to the next.
+    static PARSER: RefCell<Option<Parser>> = RefCell::new(new_parser());
+}
+
+fn new_parser() -> Option<Parser> {
     let mut parser = Parser::new();
     parser.set_language(&tree_sitter_python::LANGUAGE.into()).ok()?;
+    Some(parser)
+}
+
+fn tree(text: &str) -> Option<Tree> {
     let bytes = text.as_bytes();
     // Counted in steps and not in seconds, so that a slow machine gives the same outline.
     let mut left = 1000.0 + STEPS_A_BYTE * bytes.len() as f64;
@@ -124,7 +134,12 @@ fn tree(text: &str) -> Option<Tree> {
         if left > 0.0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let options = ParseOptions::new().progress_callback(&mut progress);
-    parser.parse_with_options(&mut |at, _| &bytes[at.min(bytes.len())..], None, Some(options))
+    PARSER.with_borrow_mut(|parser| {
+        let parser = parser.as_mut()?;
+        // What an abandoned text has left behind would be taken for the beginning of this one.
+        parser.reset();
+        parser.parse_with_options(&mut |at, _| &bytes[at.min(bytes.len())..], None, Some(options))
+    })
 }
 
 #[cfg(test)]

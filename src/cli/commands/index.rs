@@ -49,7 +49,7 @@ async fn look(
     commit: CommitArgs,
     index: IndexSettings,
     output: &OutputArgs,
-) -> Result<(Opened, f64), CliError> {
+) -> Result<(Opened, Config, f64), CliError> {
     let start = Instant::now();
     let (cache, config) = open(index)?;
     let history = config.localize.history_commits;
@@ -64,11 +64,11 @@ async fn look(
         say(&message);
     }
     let opened = opened.map_err(|error| CliError::from_error(Kind::Environment, error))??;
-    Ok((opened, start.elapsed().as_secs_f64()))
+    Ok((opened, config, start.elapsed().as_secs_f64()))
 }
 
 async fn build(args: BuildIndexArgs, output: &OutputArgs) -> Result<(), CliError> {
-    let (opened, seconds) = look(args.commit, args.index, output).await?;
+    let (opened, _, seconds) = look(args.commit, args.index, output).await?;
     let (size, (sources, files)) = (opened.size(), opened.files());
     if output.json {
         return print_json(&json!({
@@ -87,12 +87,12 @@ async fn build(args: BuildIndexArgs, output: &OutputArgs) -> Result<(), CliError
 
 async fn query(args: QueryArgs, output: &OutputArgs) -> Result<(), CliError> {
     let text = issue::read(&args.issue).await?;
-    let (opened, open_seconds) = look(args.commit, args.index, output).await?;
+    let (opened, config, open_seconds) = look(args.commit, args.index, output).await?;
     let mut seconds = Vec::new();
     let mut ranked = Vec::new();
     for _ in 0..args.repeat {
         let start = Instant::now();
-        ranked = opened.rank(&text, args.limit);
+        ranked = opened.rank(&text, &config.localize.ranking(), args.limit);
         seconds.push(start.elapsed().as_secs_f64());
     }
     if output.json {

@@ -3,145 +3,104 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::retrieval::chronicle::History;
-use crate::retrieval::corpus::{Corpus, is_python};
+use crate::retrieval::evidence::Evidence;
 use crate::retrieval::fuse::Hit;
 use crate::retrieval::index::idf;
-use crate::retrieval::rank::Evidence;
 use crate::retrieval::role::Role;
-use crate::retrieval::terms::Query;
-
-/// Commits with more files than this say nothing about any one of them.
-const BULK: usize = 30;
+use crate::retrieval::signal::past::{Commit, Past, Term};
 
 /// Days in which a commit's vote falls to 1/e.
 const DECAY_DAYS: f64 = 1500.0;
 
-/// Past commits in terms of the base tree.
-pub(crate) struct Past {
-    commits: Vec<Commit>,
-    /// Weight of each term of the title, and how many commits have it.
-    terms: Vec<(f64, usize)>,
-}
+/// Commits that vote.
+const VOTERS: usize = 200;
 
-struct Commit {
-    /// Days before the base commit.
-    age: f64,
-    /// Positions of sources and tests that it changed and that still exist.
-    files: Vec<usize>,
-    /// Files that it changed in all.
-    breadth: usize,
-    /// How often the message holds each term of the title, by the term's number there.
-    counts: Vec<(usize, f64)>,
-    /// Terms of the message in all.
-    length: f64,
-}
-
-impl Past {
-    /// Maps old paths to the files of the corpus by the moves on the way.
-    pub(crate) fn of(history: &History, corpus: &Corpus, title: &Query) -> Self {
-        let chronicle = &*history.chronicle;
-        // By number of the word, its place among the wanted ones.
-        let mut wanted = HashMap::new();
-        let mut terms = Vec::new();
-        for (term, weight) in title {
-            if let Some(word) = chronicle.word(term) {
-                wanted.insert(word, terms.len());
-                terms.push((*weight, 0));
-            }
-        }
-        let mut places = chronicle
-            .paths
-            .iter()
-            .map(|path| corpus.by_path.get(path).copied())
-            .collect::<Vec<_>>();
-        let records = history.ancestors.iter().map(|at| &chronicle.commits[*at as usize]);
-        let newest = records.clone().map(|commit| commit.time).max().unwrap_or(0);
-        let python = corpus.files.iter().any(|file| is_python(&file.path));
-        let counted = chronicle.paths.iter().map(|path| !python || is_python(path));
-        let counted = counted.collect::<Vec<_>>();
-        let mut commits = Vec::new();
-        for commit in records {
-            let mut files = Vec::new();
-            let mut breadth = 0;
-            for (path, old) in &commit.files {
-                let place = places[*path as usize];
-                if let (Some(old), Some(place)) = (old, place) {
-                    places[*old as usize] = Some(place);
-                }
-                if counted[*path as usize] {
-                    breadth += 1;
-                    files.extend(place);
-                }
-            }
-            if files.is_empty() || breadth > BULK {
-                continue;
-            }
-            let counts = commit.words.iter().filter_map(|(word, count)| {
-                wanted.get(word).map(|term| (*term, f64::from(*count)))
-            });
-            let counts = counts.collect::<Vec<_>>();
-            for (term, _) in &counts {
-                terms[*term].1 += 1;
-            }
-            let age = (newest - commit.time).max(0) as f64 / 86_400.0;
-            let length = f64::from(commit.length);
-            commits.push(Commit { age, files, breadth, counts, length });
-        }
-        Self { commits, terms }
-    }
-}
+/// Test files that a bridge starts from.
+const TESTS: usize = 20;
 
 fn hits(scores: BTreeMap<usize, f64>) -> Vec<Hit> {
     scores.into_iter().map(|(file, score)| Hit { file, score, note: None }).collect()
 }
 
-fn is_source(evidence: &Evidence, file: usize) -> bool {
-    evidence.corpus.roles[file] == Role::Source
+fn sources<'e>(evidence: &'e Evidence, commit: &'e Commit) -> impl Iterator<Item = usize> + 'e {
+    commit.files.iter().copied().filter(|file| evidence.corpus.roles[*file] == Role::Source)
 }
 
-/// The 200 commits whose messages are most like the title vote for the files that they changed:
-/// `(s / smax)^3 * exp(-age / 1500 days) / sqrt(files)`.
-pub(crate) fn votes(evidence: &Evidence) -> Vec<Hit> {
-    let past = &evidence.past;
+fn decay(commit: &Commit) -> f64 {
+    (-commit.age / DECAY_DAYS).exp()
+}
+
+/// The commits whose messages are most like the query, with their share of the best score: BM25
+/// with k1 1.2 and b 0.75.
+fn similar(past: &Past, weight: fn(&Term) -> f64) -> Vec<(&Commit, f64)> {
     let total = past.commits.len();
     let length = past.commits.iter().map(|commit| commit.length).sum::<f64>();
     let average = (length / total.max(1) as f64).max(1.0);
+    let weights = past.terms.iter().map(|term| weight(term) * idf(total, term.commits));
+    let weights = weights.collect::<Vec<_>>();
     let mut scored = Vec::new();
     for (at, commit) in past.commits.iter().enumerate() {
         let norm = 1.2 * (0.25 + 0.75 * commit.length / average);
-        let mut score = 0.0;
-        for (term, count) in &commit.counts {
-            let (weight, with_term) = past.terms[*term];
-            score += weight * idf(total, with_term) * count / (norm + count);
-        }
+        let part = |(term, count): &(usize, f64)| weights[*term] * count / (norm + count);
+        let score = commit.counts.iter().map(part).sum::<f64>();
         if score > 0.0 {
             scored.push((score, at));
         }
     }
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    scored.truncate(200);
+    scored.truncate(VOTERS);
     let most = scored.first().map_or(1.0, |(score, _)| *score);
+    scored.into_iter().map(|(score, at)| (&past.commits[at], score / most)).collect()
+}
+
+/// The 200 commits whose messages are most like the title vote for the files that they changed:
+/// `(s / smax)^3 * exp(-age / 1500 days) / sqrt(files)`.
+fn voted(evidence: &Evidence, weight: fn(&Term) -> f64, power: i32) -> Vec<Hit> {
     let mut scores = BTreeMap::new();
-    for (score, at) in scored {
-        let commit = &past.commits[at];
-        let vote = (score / most).powi(3) * (-commit.age / DECAY_DAYS).exp()
-            / (commit.breadth as f64).sqrt();
-        for file in commit.files.iter().filter(|file| is_source(evidence, **file)) {
-            *scores.entry(*file).or_default() += vote;
+    for (commit, like) in similar(&evidence.past, weight) {
+        let vote = like.powi(power) * decay(commit) / (commit.breadth as f64).sqrt();
+        for file in sources(evidence, commit) {
+            *scores.entry(file).or_default() += vote;
         }
     }
     hits(scores)
 }
 
-/// All messages that ever concerned a file as one document: BM25 (k1 1.5, b 0.6) of the title,
-/// each message's terms divided by the root of its number of files.
-pub(crate) fn messages(evidence: &Evidence) -> Vec<Hit> {
+/// Votes by the title.
+pub(crate) fn votes(evidence: &Evidence) -> Vec<Hit> {
+    voted(evidence, |term| term.title, 3)
+}
+
+/// Votes by the whole issue.
+pub(crate) fn votes_whole(evidence: &Evidence) -> Vec<Hit> {
+    voted(evidence, |term| term.whole, 3)
+}
+
+/// Votes by the whole issue and other forms of its words.
+pub(crate) fn votes_inflected(evidence: &Evidence) -> Vec<Hit> {
+    voted(evidence, |term| term.inflected, 3)
+}
+
+/// The one most similar message, by the title, of each file.
+pub(crate) fn best_message(evidence: &Evidence) -> Vec<Hit> {
+    let mut scores = BTreeMap::<usize, f64>::new();
+    for (commit, like) in similar(&evidence.past, |term| term.title) {
+        for file in sources(evidence, commit) {
+            let entry = scores.entry(file).or_default();
+            *entry = entry.max(like / (commit.breadth as f64).sqrt());
+        }
+    }
+    hits(scores)
+}
+
+/// All messages that ever concerned a file as one document: BM25 (k1 1.5, b 0.6), each message's
+/// terms divided by the root of its number of files.
+fn documents(evidence: &Evidence, weight: fn(&Term) -> f64) -> Vec<Hit> {
     let mut documents = BTreeMap::<usize, (f64, BTreeMap<usize, f64>)>::new();
     for commit in &evidence.past.commits {
         let share = 1.0 / (commit.breadth as f64).sqrt();
-        for file in commit.files.iter().filter(|file| is_source(evidence, **file)) {
-            let document = documents.entry(*file).or_default();
+        for file in sources(evidence, commit) {
+            let document = documents.entry(file).or_default();
             document.0 += commit.length * share;
             for (term, count) in &commit.counts {
                 *document.1.entry(*term).or_default() += count * share;
@@ -157,32 +116,164 @@ pub(crate) fn messages(evidence: &Evidence) -> Vec<Hit> {
     let score = |(length, counts): &(f64, BTreeMap<usize, f64>)| {
         let norm = 1.5 * (0.4 + 0.6 * length / average.max(f64::MIN_POSITIVE));
         let part = |(term, count): (&usize, &f64)| {
-            evidence.past.terms[*term].0 * idf(total, with_term[*term]) * count / (norm + count)
+            let weight = weight(&evidence.past.terms[*term]);
+            weight * idf(total, with_term[*term]) * count / (norm + count)
         };
         counts.iter().map(part).sum::<f64>()
     };
     hits(documents.iter().map(|(file, document)| (*file, score(document))).collect())
 }
 
+/// Messages by the title.
+pub(crate) fn messages(evidence: &Evidence) -> Vec<Hit> {
+    documents(evidence, |term| term.title)
+}
+
+/// Messages by the whole issue.
+pub(crate) fn messages_whole(evidence: &Evidence) -> Vec<Hit> {
+    documents(evidence, |term| term.whole)
+}
+
+/// Messages by the whole issue and other forms of its words.
+pub(crate) fn messages_inflected(evidence: &Evidence) -> Vec<Hit> {
+    documents(evidence, |term| term.inflected)
+}
+
+/// Files of commits that refer to an issue that this one refers to.
+pub(crate) fn numbers(evidence: &Evidence) -> Vec<Hit> {
+    let mut scores = BTreeMap::<usize, f64>::new();
+    for commit in evidence.past.commits.iter().filter(|commit| commit.numbered) {
+        for file in sources(evidence, commit) {
+            *scores.entry(file).or_default() += 1.0 / commit.breadth as f64;
+        }
+    }
+    hits(scores)
+}
+
+/// Test files that look most like the issue, with their share of the best score.
+fn fitting_tests(evidence: &Evidence) -> Vec<(usize, f64)> {
+    let mut tests = evidence.tests().to_vec();
+    tests.retain(|(file, _)| evidence.corpus.roles[*file] == Role::Test);
+    tests.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    tests.truncate(TESTS);
+    let most = tests.first().map_or(1.0, |(_, score)| *score);
+    tests.into_iter().map(|(file, score)| (file, score / most)).collect()
+}
+
 /// Sources that were changed together with the 20 test files that look most like the issue,
 /// decayed by age and divided by the root of how often they change at all.
 pub(crate) fn test_bridge(evidence: &Evidence) -> Vec<Hit> {
-    let mut tests = evidence.corpus.others.search(&evidence.whole);
-    tests.retain(|(file, _)| evidence.corpus.roles[*file] == Role::Test);
-    tests.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    tests.truncate(20);
-    let most = tests.first().map_or(1.0, |(_, score)| *score);
-    let tests = tests.into_iter().map(|(file, score)| (file, score / most));
-    let tests = tests.collect::<HashMap<_, _>>();
+    let tests = fitting_tests(evidence).into_iter().collect::<HashMap<_, _>>();
     let mut scores = BTreeMap::<usize, f64>::new();
     let mut churn = HashMap::<usize, f64>::new();
     for commit in &evidence.past.commits {
         let like = commit.files.iter().filter_map(|file| tests.get(file)).copied();
         let like = like.fold(0.0, f64::max);
-        for file in commit.files.iter().filter(|file| is_source(evidence, **file)) {
-            *churn.entry(*file).or_default() += 1.0;
+        for file in sources(evidence, commit) {
+            *churn.entry(file).or_default() += 1.0;
             if like > 0.0 {
-                *scores.entry(*file).or_default() += like * (-commit.age / DECAY_DAYS).exp();
+                *scores.entry(file).or_default() += like * decay(commit);
+            }
+        }
+    }
+    for (file, score) in &mut scores {
+        *score /= (churn[file] + 3.0).sqrt();
+    }
+    hits(scores)
+}
+
+/// Sources called like a test file that looks like the issue: `test_x.py` or a folder `x_tests`
+/// beside `x.py`. Divided by how many are called so.
+pub(crate) fn test_names(evidence: &Evidence) -> Vec<Hit> {
+    let mut scores = BTreeMap::<usize, f64>::new();
+    for (test, like) in fitting_tests(evidence) {
+        let path = evidence.corpus.files[test].path.as_str();
+        let mut names = path.rsplit('/').take(2).map(|name| {
+            let name = name.strip_suffix(".py").unwrap_or(name);
+            let name = name.strip_prefix("test_").unwrap_or(name);
+            let name = name.strip_suffix("_tests").or(name.strip_suffix("_test")).unwrap_or(name);
+            format!("{name}.py")
+        });
+        let found = names.find_map(|name| {
+            let source = |file: &&usize| evidence.corpus.roles[**file] == Role::Source;
+            let files = evidence.corpus.named(&name).iter().filter(source).copied();
+            let files = files.collect::<Vec<_>>();
+            (!files.is_empty()).then_some(files)
+        });
+        let files = found.unwrap_or_default();
+        for file in &files {
+            *scores.entry(*file).or_default() += like * like / files.len() as f64;
+        }
+    }
+    hits(scores)
+}
+
+/// What the fitting tests import: the files that define it.
+pub(crate) fn test_imports(evidence: &Evidence) -> Vec<Hit> {
+    let corpus = evidence.corpus;
+    let mut scores = BTreeMap::<usize, f64>::new();
+    for (test, like) in fitting_tests(evidence) {
+        let imports = corpus.imports(test);
+        let mut found = std::collections::BTreeSet::new();
+        for import in &imports {
+            for target in corpus.modules.targets(test, import) {
+                let mut any = false;
+                for name in &import.names {
+                    if let Some(origin) = corpus.modules.origin(target, name, &corpus.parsed) {
+                        any = true;
+                        found.insert(origin);
+                    }
+                }
+                if !any {
+                    found.insert(target);
+                }
+            }
+        }
+        found.retain(|file| corpus.roles[*file] == Role::Source);
+        for file in &found {
+            *scores.entry(*file).or_default() += like * like / (found.len() as f64).sqrt();
+        }
+    }
+    hits(scores)
+}
+
+/// How often each file was changed by commits that speak of a fix, decayed by age: files that broke
+/// break again.
+pub(crate) fn fixes(evidence: &Evidence) -> Vec<Hit> {
+    churned(evidence, |commit| if commit.fix { decay(commit) } else { 0.0 })
+}
+
+/// How often each file was changed, decayed fast: what is being worked on.
+pub(crate) fn recent(evidence: &Evidence) -> Vec<Hit> {
+    churned(evidence, |commit| (-commit.age / 180.0).exp())
+}
+
+fn churned(evidence: &Evidence, weight: fn(&Commit) -> f64) -> Vec<Hit> {
+    let mut scores = BTreeMap::<usize, f64>::new();
+    for commit in &evidence.past.commits {
+        let weight = weight(commit) / (commit.breadth as f64).sqrt();
+        for file in sources(evidence, commit) {
+            *scores.entry(file).or_default() += weight;
+        }
+    }
+    hits(scores)
+}
+
+/// Files that were changed together with good files: the best ten of a quick fusion share their
+/// weight among the files of their commits.
+pub(crate) fn together(evidence: &Evidence) -> Vec<Hit> {
+    let seeds = evidence.quick().iter().take(10).copied().collect::<HashMap<_, _>>();
+    let mut scores = BTreeMap::<usize, f64>::new();
+    let mut churn = HashMap::<usize, f64>::new();
+    for commit in evidence.past.commits.iter().filter(|commit| commit.breadth <= 8) {
+        let files = sources(evidence, commit).collect::<Vec<_>>();
+        for file in &files {
+            *churn.entry(*file).or_default() += 1.0;
+            for other in &files {
+                if let Some(seed) = seeds.get(other).filter(|_| other != file) {
+                    *scores.entry(*file).or_default() +=
+                        seed * decay(commit) / (commit.breadth as f64 - 1.0).max(1.0);
+                }
             }
         }
     }

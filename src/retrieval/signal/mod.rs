@@ -5,3 +5,6 @@ pub(crate) mod history;
 pub(crate) mod imports;
 pub(crate) mod lexical;
 pub(crate) mod mentions;
+pub(crate) mod past;
+pub(crate) mod paths;
+pub(crate) mod prior;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::retrieval::{self, RankOptions, Scorer};
+
 /// Where the ranking comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,7 +60,27 @@ pub struct LocalizeConfig {
     pub outline_tokens: usize,
     /// Ancestors of the base commit whose messages and changes retrieval may use; 0 for none.
     pub history_commits: usize,
+    /// Lists of retrieval, or groups of them, that are left out: for comparisons.
+    pub without: Vec<String>,
+    /// How retrieval's lists become one ranking.
+    pub scorer: Scorer,
     /// Seed sent with the model's requests; none sends no seed.
     #[serde(default)]
     pub seed: Option<u64>,
+}
+
+impl LocalizeConfig {
+    /// How retrieval ranks.
+    #[must_use]
+    pub fn ranking(&self) -> RankOptions {
+        RankOptions { without: self.without.clone(), scorer: self.scorer }
+    }
+
+    /// The first name in `without` that stands for nothing, with all that would.
+    #[must_use]
+    pub fn unknown_list(&self) -> Option<(&str, Vec<&'static str>)> {
+        let known = retrieval::list_names();
+        let unknown = self.without.iter().find(|name| !known.contains(&name.as_str()))?;
+        Some((unknown, known))
+    }
 }

@@ -160,10 +160,11 @@ async fn retrieve(
     checkout: &Arc<Checkout>,
 ) -> Result<Vec<RankedFile>, StageError> {
     let (checkout, events) = (Arc::clone(checkout), tools.events.clone());
-    let cache = Arc::clone(&tools.index);
+    let (cache, options) = (Arc::clone(&tools.index), config.ranking());
     let (issue, history) = (instance.problem_statement.clone(), config.history_commits);
-    let work =
-        move || cache.open(checkout, history, &events).map(|opened| opened.rank(&issue, KEPT));
+    let work = move || {
+        cache.open(checkout, history, &events).map(|opened| opened.rank(&issue, &options, KEPT))
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(ranked) => Ok(ranked?),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -101,6 +101,8 @@ fn scene(files: &[(&str, &str)], issue: &str, replies: Vec<Replies>) -> Scene {
         places: PlacesFrom::Retrieval,
         outline_tokens: 2000,
         history_commits: 100,
+        without: Vec::new(),
+        scorer: crate::retrieval::Scorer::default(),
         seed: Some(7),
     };
     let instance = Instance {

@@ -1,0 +1,45 @@
+//! What is read of small issues of every kind.
+
+use super::*;
+
+const TEXT: &str = "\r\n# Crash in `resolve_url` of Session\r\n<!-- Please search\r\nfirst -->\r\n\
+    See https://github.com/psf/requests/blob/v2.1/requests/sessions.py#L10-L20 and\r\n\
+    requests/models.py, calling HTTPAdapter.send_request(x)\r\n```\r\n\
+    Traceback (most recent call last):\r\n  File \"/usr/lib/python3/site-packages/requests/api.py\", line 5, in get\r\n\
+    ~/lib/pkg/frame.py in run(self)\r\nrequests/utils.py:42: ValueError\r\n```\r\n\
+    numpy==1.2.3\r\npandas: 0.25.1\r\nOS: Windows\r\n";
+
+#[test]
+fn an_issue_is_taken_apart() {
+    let issue = Issue::read(TEXT);
+    assert_eq!(issue.title, "Crash in `resolve_url` of Session");
+    let paths =
+        |m: &[Mention]| m.iter().map(|m| format!("{} {}", m.path, m.line)).collect::<Vec<_>>();
+    assert_eq!(paths(&issue.links), ["requests/sessions.py 5"]);
+    assert_eq!(paths(&issue.mentions), ["requests/models.py 6"]);
+    let frames = issue.frames.iter().map(|f| format!("{} {}", f.path, f.line));
+    let expected = [
+        "/usr/lib/python3/site-packages/requests/api.py 9",
+        "~/lib/pkg/frame.py 10",
+        "requests/utils.py 11",
+    ];
+    assert_eq!(frames.collect::<Vec<_>>(), expected);
+    for name in ["resolve_url", "HTTPAdapter", "send_request"] {
+        assert!(issue.code.contains(name), "{name} of {:?}", issue.code);
+    }
+    assert!(!issue.code.contains("Crash"));
+    for gone in ["Please", "numpy", "pandas", "github"] {
+        assert!(!issue.text.contains(gone), "{gone}");
+    }
+    assert!(issue.text.contains("OS: Windows"));
+}
+
+#[test]
+fn empty_and_odd_issues_are_read() {
+    for text in ["", "\r\r\n \n", "<!-- never closed", "`", "\u{0}\u{fffd}"] {
+        let issue = Issue::read(text);
+        assert!(issue.mentions.is_empty() && issue.frames.is_empty(), "{text:?}");
+    }
+    let million = Issue::read(&"word some_name( a.py\n".repeat(50_000));
+    assert_eq!(million.mentions.len(), 2_000);
+}
