@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::retrieval::{BlobIndex, Chronicle, PastCommit, PastFile, Plan};
+use crate::retrieval::{BlobIndex, Chronicle, CorpusFile, PastCommit, PastFile, Plan};
 
 /// A file of the tree, with its text.
 struct SourceFile {
