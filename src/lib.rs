@@ -23,7 +23,7 @@
 //! | [`reward`] | how alike are a predicted and the true change? (SWE-RL's reward) |
 //! | [`source`] | what is in a Python file? |
 //! | [`testlog`] | which tests passed, says this log? |
-//! | [`context`] | which files is the model shown, within a token budget? |
+//! | [`context`] | which files, and which lines of them, is the model shown within a token budget? |
 //! | [`prompt`] | what is the model asked? |
 //! | [`retrieval`] | which files look like this issue, without a model? |
 //! | [`llm`] | how is the model reached, and what did it answer before? |

@@ -16,6 +16,8 @@ use crate::artifact::Message;
 pub enum PromptName {
     /// Issue and tree to file paths.
     LocalizeFiles,
+    /// Issue and outlines to classes, functions and lines.
+    LocalizePlaces,
     /// Issue and files to SEARCH/REPLACE edits.
     RepairEdit,
     /// Issue and files to a reproduction script.
@@ -37,6 +39,12 @@ const DEFINITIONS: &[Definition] = &[
         file: "localize/files.md",
         builtin: include_str!("../prompts/localize/files.md"),
         placeholders: &["issue", "tree", "count"],
+    },
+    Definition {
+        name: PromptName::LocalizePlaces,
+        file: "localize/places.md",
+        builtin: include_str!("../prompts/localize/places.md"),
+        placeholders: &["issue", "files"],
     },
     Definition {
         name: PromptName::RepairEdit,

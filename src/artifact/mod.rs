@@ -17,7 +17,7 @@ pub use candidate::{Candidate, CandidateStatus};
 pub use execution::{Execution, Executions, Outcome, Subject, TestKind};
 pub use id::{CandidateId, InstanceId, InvalidId, TestId};
 pub use instance::{Instance, LogFormat, TestCommand};
-pub use localization::{Localization, RankedFile};
+pub use localization::{Localization, Place, RankedFile};
 pub use message::Message;
 pub use prediction::{Cause, InstanceOutcome, Prediction, Stage};
 pub use ranking::{RankedCandidate, Ranking};

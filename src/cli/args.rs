@@ -142,9 +142,12 @@ pub(crate) struct SettingsArgs {
     /// Directory of prompts that override the built-in ones
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
-    /// How files are ranked: fused, retrieval, model or mini
+    /// How files are ranked: fused, retrieval, model, mini, or oracle (the reference fix's files)
     #[arg(long, value_name = "KIND")]
     pub(crate) localizer: Option<String>,
+    /// Take ranked lists made elsewhere: JSON lines as `agent localize D --no-model` writes them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) localization: Option<PathBuf>,
     /// How candidates are chosen: mini or majority
     #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,

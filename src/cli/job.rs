@@ -9,10 +9,10 @@ use crate::artifact::{Cause, Instance, InstanceOutcome};
 use crate::batch::{self, Batch, Summary};
 use crate::cli::args::OutputArgs;
 use crate::cli::error::{CliError, Kind};
-use crate::cli::select;
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
-use crate::pipeline::{Source, Stages};
+use crate::cli::{given, select};
+use crate::pipeline::{Plan, Source, Stages};
 use crate::store::{RunDir, RunRecord};
 
 /// What to run.
@@ -48,7 +48,10 @@ pub(crate) async fn run(
     output: &OutputArgs,
 ) -> Result<Finished, CliError> {
     let config = &settings.config;
-    let plan = session::plan(config, job.stages)?;
+    let plan = Plan {
+        given: Arc::new(given::read(settings, &job)?),
+        ..session::plan(config, job.stages)?
+    };
     select::hide_runs(&job.run)?;
     let run = RunDir::create(&job.run)?;
     let replies =

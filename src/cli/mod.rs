@@ -9,6 +9,7 @@ mod checks;
 mod commands;
 mod environment;
 mod error;
+mod given;
 mod index_args;
 mod issue;
 mod job;

@@ -212,6 +212,7 @@ pub(crate) fn plan(config: &Config, stages: Stages) -> Result<Plan, CliError> {
         seed: Some(config.run.seed),
         prompts: Arc::new(Prompts::load(overrides, config.prompts.think)?),
         tokens: Arc::new(tokens),
+        given: Arc::default(),
         stages,
     })
 }

@@ -130,6 +130,7 @@ fn flags(layers: &mut Layers, args: &SettingsArgs) -> Result<(), CliError> {
     set("model.name", "--model", text(&args.model))?;
     set("model.base_url", "--base-url", text(&args.base_url))?;
     set("localize.localizer", "--localizer", text(&args.localizer))?;
+    set("run.localization", "--localization", path(&args.localization))?;
     set("rerank.policy", "--policy", text(&args.policy))?;
     set("repair.samples", "--samples", number(args.samples))?;
     set("reproduce.samples", "--tests", number(args.tests))?;

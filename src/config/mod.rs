@@ -56,6 +56,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "default.toml documents every field")]
 pub struct RunConfig {
+    pub localization: PathBuf,
     pub jobs: usize,
     pub sessions: usize,
     pub sandbox: Choice,

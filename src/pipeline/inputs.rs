@@ -22,7 +22,11 @@ impl Inputs {
     #[must_use]
     pub fn new(plan: &Plan, instance: &Instance, model: &str, sandbox: &str) -> Self {
         let prompts = (plan.prompts.digests(), plan.prompts.thinks());
-        let localize = digest(&("localize", instance, &plan.localize, plan.seed, model, &prompts));
+        let localize = ("localize", instance, &plan.localize, plan.seed, model, &prompts);
+        let localize = match plan.given.get(&instance.id) {
+            Some(given) => digest(&(localize, given)),
+            None => digest(&localize),
+        };
         let repair = digest(&("repair", &localize, &plan.repair, plan.seed, model, &prompts));
         let limits = (plan.limits.memory_bytes, plan.limits.pids, plan.limits.output_bytes);
         let reproduce = digest(&(

@@ -10,10 +10,13 @@ mod source;
 mod tree;
 mod work;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::artifact::{Cause, Instance, InstanceOutcome, Prediction, Stage};
+use crate::artifact::{
+    Cause, Instance, InstanceId, InstanceOutcome, Localization, Prediction, Stage,
+};
 use crate::event::EventKind;
 use crate::llm::TokenCounter;
 use crate::prompt::Prompts;
@@ -54,6 +57,8 @@ pub struct Plan {
     pub seed: Option<u64>,
     /// What the model is asked.
     pub prompts: Arc<Prompts>,
+    /// Rankings handed in, which take the place of the stage `localize` for their instances.
+    pub given: Arc<BTreeMap<InstanceId, Localization>>,
     /// How context budgets are counted.
     pub tokens: Arc<TokenCounter>,
     /// The stages to go through; those before must be finished, those after are left alone.

@@ -109,14 +109,14 @@ impl<'a> Work<'a> {
         }
         let running = self.begin(Stage::Localize)?;
         let plan = self.plan;
-        let localization = localize::localize(
-            self.tools,
-            &plan.localize,
-            &plan.prompts,
-            self.instance,
-            &self.checkout,
-        )
-        .await?;
+        let (tools, instance, checkout) = (self.tools, self.instance, &self.checkout);
+        let (config, prompts) = (&plan.localize, &plan.prompts);
+        let localization = match plan.given.get(&instance.id) {
+            Some(given) => {
+                localize::given(tools, config, prompts, instance, checkout, given).await?
+            }
+            None => localize::localize(tools, config, prompts, instance, checkout).await?,
+        };
         self.dir.save_localization(&localization)?;
         running.finish(describe::localization(&localization))?;
         Ok(localization)

@@ -60,6 +60,13 @@ fn files(out: &mut String, evidence: &Evidence) {
     out.push_str("\nfiles\n");
     for (place, file) in localization.ranked.iter().take(8).enumerate() {
         let _ = writeln!(out, "  {:>2}. {}  ({})", place + 1, file.path, file.reasons.join("; "));
+        for place in file.places.iter().take(if place < 3 { 3 } else { 0 }) {
+            let [first, last] = place.lines;
+            let name = if place.name.is_empty() { "module level" } else { &place.name };
+            let why = place.reasons.join("; ");
+            let line = format!("        {:.2}  {name}, lines {first}-{last}  {why}", place.score);
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
     }
     if localization.ranked.len() > 8 {
         let _ = writeln!(out, "      and {} more", localization.ranked.len() - 8);

@@ -3,7 +3,7 @@
 //! [`rank`] reads the issue (`issue`), parses and indexes the files (`corpus`, `index`), lets
 //! each signal order them (`signal`, one file a family) and fuses the orders by reciprocal rank
 //! (`fuse`). The table of signals and weights is in `lists.rs`; a new signal is one more row.
-//! The result depends on the input alone.
+//! The result depends on the input alone. [`places`] goes on below the file.
 
 mod blobs;
 mod chronicle;
@@ -19,6 +19,7 @@ mod lists;
 mod modules;
 mod pass;
 mod phrases;
+mod places;
 mod rank;
 mod ranker;
 mod role;
@@ -31,6 +32,7 @@ pub use blobs::{BlobIndex, BlobKey, IndexError, Reading, Segments};
 pub use chronicle::{CHRONICLE_VERSION, Chronicle, History, PastCommit, PastFile};
 pub use corpus::{Corpus, CorpusFile, Plan};
 pub use facts::Facts;
+pub use places::{Described, FEATURES as PLACE_FEATURES, SourceFile, describe, places};
 pub use rank::{FileFeatures, RankOptions, Scorer, feature_names, features, list_names, rank};
 pub use role::{Role, role};
 pub use schema::INDEX_VERSION;

@@ -116,6 +116,7 @@ pub fn rank(
             path: evidence.corpus.files[file].path.clone(),
             score: scores[file],
             reasons: reasons.of_file(file),
+            places: Vec::new(),
         });
         ranked.collect()
     })

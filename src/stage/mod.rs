@@ -30,6 +30,9 @@ pub enum StageError {
     /// A bug of ours: a task of the stage ended by panic.
     #[error("internal error: {0}")]
     Internal(String),
+    /// The settings say that the ranking is handed in, and it was not.
+    #[error("no localization was handed in for this instance, as `localize.localizer` says")]
+    NotGiven,
     /// The run is being stopped.
     #[error("cancelled")]
     Cancelled,
@@ -58,6 +61,7 @@ impl StageError {
         match self {
             Self::Model(error) => error.hint(),
             Self::Sandbox(error) => error.hint(),
+            Self::NotGiven => "give the same --localizer or --localization again",
             _ => "",
         }
     }

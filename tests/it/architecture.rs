@@ -15,7 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("source", &["artifact"]),
     ("testlog", &["artifact"]),
     ("prompt", &["artifact"]),
-    ("context", &[]),
+    ("context", &["artifact", "source"]),
     ("retrieval", &["artifact", "source"]),
     // Edges: they see neither one another nor any stage.
     ("llm", &["artifact", "event"]),

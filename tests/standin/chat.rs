@@ -182,6 +182,9 @@ fn completion(shared: &Shared, asked: &Asked, known: &Known) -> Value {
         let (kind, mut draw) = kind(shared, asked, known, sample);
         let rates = &shared.config.rates;
         let reply = match asked.stage.as_str() {
+            "localize" if locate::asks_places(&asked.prompt) => {
+                locate::places(known, kind, &asked.prompt, &mut draw)
+            }
             "localize" => locate::answer(known, kind, &asked.prompt, rates, &mut draw),
             "repair" => repair::answer(known, kind, &mut draw),
             "reproduce" => reproduce::answer(known, kind, &mut draw),

@@ -45,10 +45,18 @@ pub(crate) struct Edit {
     pub(crate) path: String,
     /// Whether the file goes.
     pub(crate) deletes: bool,
+    /// First line of the hunk in the file as it was, from 1; 0 in a new file.
+    pub(crate) first: usize,
     pub(crate) lines: Vec<(Mark, String)>,
 }
 
 impl Edit {
+    /// The first line of the old file that changes, or before which something is inserted.
+    pub(crate) fn changes(&self) -> usize {
+        let kept = self.lines.iter().take_while(|(mark, _)| *mark == Mark::Context);
+        self.first + kept.count()
+    }
+
     /// The text that is searched.
     pub(crate) fn before(&self) -> Vec<String> {
         self.without(Mark::Added)
@@ -151,7 +159,9 @@ pub(crate) fn edits(patch: &str) -> Vec<Edit> {
             path = if deletes { old.clone() } else { new };
         } else if let Some(ranges) = line.strip_prefix("@@ -") {
             (before, after) = lengths(ranges);
-            edits.push(Edit { path: path.clone(), deletes, lines: Vec::new() });
+            let first = ranges.split([',', ' ']).next().and_then(|first| first.parse().ok());
+            let first = first.unwrap_or(0);
+            edits.push(Edit { path: path.clone(), deletes, first, lines: Vec::new() });
         }
     }
     edits
@@ -212,6 +222,7 @@ new file mode 100644
         let edits = edits(PATCH);
         let paths: Vec<_> = edits.iter().map(|edit| edit.path.as_str()).collect();
         assert_eq!(paths, ["pkg/calc.py", "pkg/calc.py", "pkg/new.py"]);
+        assert_eq!(edits.iter().map(Edit::changes).collect::<Vec<_>>(), [2, 10, 0]);
         let lines = |lines: Vec<String>| lines.join("\n");
         let tail = "\n\ndef twice(value):\n    return value * 2";
         assert_eq!(

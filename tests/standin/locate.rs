@@ -1,4 +1,5 @@
-//! Localization answers: the gold files among others that the prompt shows.
+//! Localization answers: the gold files among others that the prompt shows, and gold places among
+//! others of the outlines that it shows.
 
 use super::draw::Draw;
 use super::gold::Known;
@@ -52,6 +53,76 @@ fn messy(paths: &[String], draw: &mut Draw) -> String {
     )
 }
 
+/// Whether the prompt asks for places and not for files: it shows outlines.
+pub(crate) fn asks_places(prompt: &str) -> bool {
+    prompt.lines().any(|line| line.starts_with("### ") && line.ends_with(" lines)"))
+}
+
+/// A definition in an outline: its file, qualified name and lines.
+struct Outlined {
+    path: String,
+    name: String,
+    lines: (usize, usize),
+}
+
+/// An answer of quality `kind` to a prompt with outlines: the innermost definitions around the gold
+/// edits (or their lines, where there is none), or others; each file in one of the usual forms.
+pub(crate) fn places(known: &Known, kind: &str, prompt: &str, draw: &mut Draw) -> Reply {
+    let outlined = outlines(prompt);
+    let mut named: Vec<(String, String)> = Vec::new();
+    if kind == "hit" {
+        for edit in known.edits.iter().filter(|edit| edit.first > 0) {
+            let line = edit.changes();
+            let around = outlined
+                .iter()
+                .rev()
+                .find(|one| one.path == edit.path && one.lines.0 <= line && line <= one.lines.1);
+            let place = around.map_or(format!("line: {line}"), |one| form(&one.name, draw));
+            named.push((edit.path.clone(), place));
+        }
+    } else if !outlined.is_empty() {
+        let one = &outlined[draw.below(outlined.len())];
+        named.push((one.path.clone(), form(&one.name, draw)));
+    }
+    let mut lines = Vec::new();
+    for (path, place) in &named {
+        let heading = if draw.happens(0.5) { format!("file: {path}") } else { path.clone() };
+        lines.extend([heading, place.clone(), String::new()]);
+    }
+    Reply::text(format!("```\n{}\n```\n", lines.join("\n").trim_end()))
+}
+
+fn form(name: &str, draw: &mut Draw) -> String {
+    match draw.below(3) {
+        0 => format!("function: {name}"),
+        1 => format!("- `{name}`"),
+        _ => format!("method: {name}"),
+    }
+}
+
+fn outlines(prompt: &str) -> Vec<Outlined> {
+    let mut outlined = Vec::new();
+    let mut path = String::new();
+    let mut above: Vec<(usize, String)> = Vec::new();
+    for line in prompt.lines() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            path = heading.split(" (").next().unwrap_or_default().to_owned();
+            above.clear();
+        }
+        let Some((code, lines)) = line.rsplit_once("  # lines ") else { continue };
+        let Some((first, last)) = lines.split_once('-') else { continue };
+        let (Ok(first), Ok(last)) = (first.parse(), last.parse()) else { continue };
+        let indentation = code.len() - code.trim_start().len();
+        let mut words = code.trim_start().split([' ', '(', ':']);
+        let name = words.find(|word| !["async", "def", "class"].contains(word));
+        above.retain(|(own, _)| *own < indentation);
+        above.push((indentation, name.unwrap_or_default().to_owned()));
+        let name = above.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(".");
+        outlined.push(Outlined { path: path.clone(), name, lines: (first, last) });
+    }
+    outlined
+}
+
 /// The Python files in the prompt: whole paths, one a line, or a tree drawn by indentation.
 pub(crate) fn shown_paths(prompt: &str) -> Vec<String> {
     let mut paths = Vec::new();
@@ -103,6 +174,21 @@ mod tests {
             assert!(text("hit").contains("pkg/calc.py") && text("hit").contains("pkg/new.py"));
             assert!(!text("miss").contains("pkg/calc.py"));
             assert!(text("hit").contains("```"));
+        }
+    }
+
+    #[test]
+    fn hits_name_the_definitions_around_the_gold_edits() {
+        let known = Known { edits: gold::edits(PATCH), ..Known::default() };
+        let prompt = "### pkg/calc.py (20 lines)\nclass Calc:  # lines 1-9\n    def half(value):  # lines 1-4\n        \
+            \"\"\"Doc.\"\"\"\n\n### pkg/new.py (1 lines)\ndef other():  # lines 1-3\n";
+        assert!(asks_places(prompt) && !asks_places("### a title\npkg/\n    calc.py\n"));
+        for n in 0..30 {
+            let mut draw = Draw::of(&[&n.to_string()]);
+            let text = places(&known, "hit", prompt, &mut draw).content.unwrap_or_default();
+            assert!(text.contains("Calc.half") && text.contains("line: 10"), "{text}");
+            let miss = places(&known, "miss", prompt, &mut draw).content.unwrap_or_default();
+            assert!(!miss.contains("line: 10") && miss.contains("pkg/"), "{miss}");
         }
     }
 }

@@ -10,9 +10,9 @@ use crate::cli::args::{LocalizeArgs, OutputArgs, StageArgs};
 use crate::cli::commands::stage;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::ranking::Ranking;
-use crate::cli::select;
 use crate::cli::session::{Reporting, Show};
 use crate::cli::settings::Settings;
+use crate::cli::{given, select};
 use crate::pipeline::Source;
 
 pub(crate) async fn localize(
@@ -33,6 +33,12 @@ pub(crate) async fn localize(
 
 async fn without_model(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
     let settings = Settings::resolve(&args.settings, None)?;
+    if given::is_wanted(&settings) {
+        return Err(CliError::usage(
+            "--no-model ranks by retrieval, so a ranking cannot be handed in",
+        )
+        .hint("leave out --no-model, or --localizer oracle and --localization"));
+    }
     let dataset = select::open_dataset(&args.target, &settings.config)?;
     let instances = select::select(&dataset, &args.select)?;
     let source = Source::Among {

@@ -172,6 +172,19 @@ fn e40_elision_lines() {
         ADD,
         &["elided"],
     );
+    // As contexts write them; within the text there is no telling what the model meant.
+    let line = "... 12 lines not shown ...";
+    accepts(
+        &edit(&format!("{line}\n    return a + b"), "    return b + a"),
+        "a.py",
+        ADD,
+        &["elided"],
+    );
+    rejects(&edit(line, "import re"), ReasonCode::NotFound);
+    rejects(
+        &edit(&format!("def add(a, b):\n{line}\n    return a + b"), "x = 1"),
+        ReasonCode::NotFound,
+    );
     rejects(&edit("...", "import re"), ReasonCode::NotFound);
 }
 

@@ -15,15 +15,30 @@ pub enum Localizer {
     /// Retrieval and the model's answers, fused by reciprocal rank.
     Fused,
     /// As Agentless Mini: the model's answers alone, over a tree from which every file and
-    /// directory is hidden whose name begins with `test`; nothing is retrieved.
+    /// directory is hidden whose name begins with `test`; nothing is retrieved, and no places.
     Mini,
+    /// The files that the reference fix changes, handed in by the command line: an upper bound for
+    /// measurements. This stage cannot know them.
+    Oracle,
+}
+
+/// Where places below the files come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlacesFrom {
+    /// Nowhere: contexts are whole files, in order, as Agentless Mini's.
+    None,
+    /// Retrieval alone; no model is asked.
+    Retrieval,
+    /// Retrieval and one more request to the model, which sees outlines of the first files.
+    Model,
 }
 
 /// Settings of `localize`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalizeConfig {
-    /// Where the ranking comes from: `retrieval`, `model`, `fused` or `mini`.
+    /// Where the ranking comes from: `retrieval`, `model`, `fused`, `mini` or `oracle`.
     pub localizer: Localizer,
     /// Answers asked of the model; 0 asks none and leaves the ranking to retrieval.
     pub samples: u32,
@@ -38,6 +53,11 @@ pub struct LocalizeConfig {
     /// Whether tests, documentation and examples are shown in the tree as a count only. Files that
     /// the issue names are shown in any case.
     pub hide_tests: bool,
+    /// Where the places come from that are shown of files that do not fit: `retrieval`, `model` or
+    /// `none`.
+    pub places: PlacesFrom,
+    /// Estimated tokens that the outlines may take which the model sees with `places = "model"`.
+    pub outline_tokens: usize,
     /// Ancestors of the base commit whose messages and changes retrieval may use; 0 for none.
     pub history_commits: usize,
     /// Lists of retrieval, or groups of them, that are left out: for comparisons.

@@ -39,12 +39,17 @@ pub(crate) fn fuse(retrieved: &[RankedFile], answers: &[Vec<Named>]) -> Vec<Rank
             reasons.push(format!("retrieval rank {}", rank + 1));
         }
         reasons.extend(file.reasons.iter().cloned());
-        ranked.push(RankedFile { path: file.path.clone(), score, reasons });
+        ranked.push(RankedFile { score, reasons, ..file.clone() });
     }
     for (path, votes) in &votes {
         if !retrieved.iter().any(|file| file.path == *path) {
             let reasons = vec![votes.reason(answered)];
-            ranked.push(RankedFile { path: (*path).to_owned(), score: votes.score, reasons });
+            ranked.push(RankedFile {
+                path: (*path).to_owned(),
+                score: votes.score,
+                reasons,
+                places: Vec::new(),
+            });
         }
     }
     // Stable: of equal scores, retrieval's better one comes first.
@@ -85,7 +90,12 @@ mod tests {
     use super::*;
 
     fn file(path: &str) -> RankedFile {
-        RankedFile { path: path.into(), score: 0.0, reasons: vec!["bm25 rank 1".into()] }
+        RankedFile {
+            path: path.into(),
+            score: 0.0,
+            reasons: vec!["bm25 rank 1".into()],
+            places: Vec::new(),
+        }
     }
 
     fn named(paths: &[&str]) -> Vec<Named> {

@@ -1,11 +1,15 @@
 //! Instance to localization: which files the issue is about, by retrieval, by the model's answers
-//! over the rendered tree, or by both fused.
+//! over the rendered tree, or by both fused; and below the files, which classes, functions and
+//! lines are worth showing.
 
 mod answer;
+mod below;
 mod config;
 mod fusion;
+mod naming;
 mod run;
+mod skeleton;
 mod tree;
 
-pub use config::{LocalizeConfig, Localizer};
-pub use run::localize;
+pub use config::{LocalizeConfig, Localizer, PlacesFrom};
+pub use run::{given, localize};

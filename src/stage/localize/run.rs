@@ -11,7 +11,7 @@ use crate::repo::Checkout;
 use crate::retrieval::{Role, role};
 use crate::stage::StageError;
 use crate::stage::localize::answer::{Named, Paths};
-use crate::stage::localize::{LocalizeConfig, Localizer, fusion, tree};
+use crate::stage::localize::{LocalizeConfig, Localizer, below, fusion, tree};
 use crate::tools::Tools;
 
 /// How many files a ranking has.
@@ -26,11 +26,21 @@ const ISSUE_TOKENS: usize = 32_000;
 /// Bytes of prose and code that make one token, on the safe side.
 const BYTES_A_TOKEN: usize = 3;
 
-/// Ranks the files of the base commit for an issue.
+/// What the stage works with.
+pub(super) struct Stage<'a> {
+    pub(super) tools: &'a Tools,
+    pub(super) config: &'a LocalizeConfig,
+    pub(super) prompts: &'a Prompts,
+    pub(super) instance: &'a Instance,
+    pub(super) checkout: &'a Arc<Checkout>,
+}
+
+/// Ranks the files of the base commit for an issue, and finds places in the best of them.
 ///
 /// # Errors
 /// [`StageError::Repo`] when the tree cannot be read; [`StageError::Model`] when every sample
-/// failed, or one failed in a way that will not pass (no connection, budget, cancelled).
+/// failed, or one failed in a way that will not pass (no connection, budget, cancelled);
+/// [`StageError::NotGiven`] for [`Localizer::Oracle`], whose files nobody handed in.
 pub async fn localize(
     tools: &Tools,
     config: &LocalizeConfig,
@@ -41,31 +51,94 @@ pub async fn localize(
     if tools.cancel.is_cancelled() {
         return Err(StageError::Cancelled);
     }
+    if config.localizer == Localizer::Oracle {
+        return Err(StageError::NotGiven);
+    }
     announce(tools, checkout);
-    let asks = config.samples > 0 && config.localizer != Localizer::Retrieval;
-    let retrieved = if asks && config.localizer == Localizer::Mini {
-        Vec::new()
-    } else {
-        retrieve(tools, config, instance, checkout).await?
-    };
-    if !asks {
-        return Ok(Localization { ranked: retrieved, samples: Vec::new() });
+    let stage = Stage { tools, config, prompts, instance, checkout };
+    let mut localization = stage.rank().await?;
+    below::fill(&stage, &mut localization).await?;
+    Ok(localization)
+}
+
+/// Takes a ranking that was handed in instead of making one: files that the base commit does not
+/// have are dropped, and places are found in the best of the others that have none.
+///
+/// # Errors
+/// As [`localize`].
+pub async fn given(
+    tools: &Tools,
+    config: &LocalizeConfig,
+    prompts: &Prompts,
+    instance: &Instance,
+    checkout: &Arc<Checkout>,
+    given: &Localization,
+) -> Result<Localization, StageError> {
+    if tools.cancel.is_cancelled() {
+        return Err(StageError::Cancelled);
     }
-    let candidates = index::candidates(checkout).into_iter().map(|file| file.path.as_str());
-    let candidates = candidates.collect::<Vec<_>>();
-    if candidates.is_empty() {
-        tools.events.notice("the repository has no file that could be named");
-        return Ok(Localization::default());
+    announce(tools, checkout);
+    let stage = Stage { tools, config, prompts, instance, checkout };
+    let known = checkout.files().iter().map(|file| file.path.as_str()).collect::<BTreeSet<_>>();
+    let mut localization = given.clone();
+    localization.ranked.retain(|file| known.contains(file.path.as_str()));
+    let dropped = given.ranked.len() - localization.ranked.len();
+    if dropped > 0 {
+        stage.note(&format!("{dropped} of the files handed in are not in the base commit"));
     }
-    let asking = Asking { tools, config, prompts, instance, candidates, retrieved: &retrieved };
-    let answers = asking.ask().await?;
-    let samples = answers
-        .iter()
-        .map(|answer| answer.iter().flatten().map(|named| named.path.clone()).collect::<Vec<_>>());
-    let samples = samples.collect();
-    let answered = answers.into_iter().flatten().collect::<Vec<_>>();
-    let base = if config.localizer == Localizer::Fused { retrieved.as_slice() } else { &[] };
-    Ok(Localization { ranked: fusion::fuse(base, &answered), samples })
+    below::fill(&stage, &mut localization).await?;
+    Ok(localization)
+}
+
+impl Stage<'_> {
+    async fn rank(&self) -> Result<Localization, StageError> {
+        let Self { tools, config, instance, checkout, .. } = *self;
+        let asks = config.samples > 0 && config.localizer != Localizer::Retrieval;
+        let retrieved = if asks && config.localizer == Localizer::Mini {
+            Vec::new()
+        } else {
+            retrieve(tools, config, instance, checkout).await?
+        };
+        if !asks {
+            return Ok(Localization { ranked: retrieved, samples: Vec::new() });
+        }
+        let candidates = index::candidates(checkout).into_iter().map(|file| file.path.as_str());
+        let candidates = candidates.collect::<Vec<_>>();
+        if candidates.is_empty() {
+            tools.events.notice("the repository has no file that could be named");
+            return Ok(Localization::default());
+        }
+        let answers = Asking { stage: self, candidates, retrieved: &retrieved }.ask().await?;
+        let paths = |answer: &Option<Vec<Named>>| {
+            answer.iter().flatten().map(|named| named.path.clone()).collect::<Vec<_>>()
+        };
+        let samples = answers.iter().map(paths).collect();
+        let answered = answers.into_iter().flatten().collect::<Vec<_>>();
+        let base = if config.localizer == Localizer::Fused { retrieved.as_slice() } else { &[] };
+        Ok(Localization { ranked: fusion::fuse(base, &answered), samples })
+    }
+
+    pub(super) fn note(&self, message: &str) {
+        self.tools.events.notice(format!("localize: {message}"));
+    }
+
+    /// The issue as prompts begin with it.
+    pub(super) fn issue(&self) -> String {
+        self.issue_within(ISSUE_TOKENS * BYTES_A_TOKEN)
+    }
+
+    /// The issue, without its middle when it is longer than `bytes`.
+    fn issue_within(&self, bytes: usize) -> String {
+        let text = self.instance.problem_statement.replace("\r\n", "\n");
+        if text.len() <= bytes {
+            return text;
+        }
+        let head = text.floor_char_boundary(bytes * 2 / 3);
+        let tail = text.ceil_char_boundary(text.len() - bytes / 3);
+        let cut = text[head..tail].chars().count();
+        self.note(&format!("{cut} characters of the issue are left out of the prompt"));
+        format!("{}\n[... {cut} characters left out ...]\n{}", &text[..head], &text[tail..])
+    }
 }
 
 fn announce(tools: &Tools, checkout: &Checkout) {
@@ -102,10 +175,7 @@ async fn retrieve(
 
 /// One instance's question to the model.
 struct Asking<'a> {
-    tools: &'a Tools,
-    config: &'a LocalizeConfig,
-    prompts: &'a Prompts,
-    instance: &'a Instance,
+    stage: &'a Stage<'a>,
     candidates: Vec<&'a str>,
     retrieved: &'a [RankedFile],
 }
@@ -113,12 +183,12 @@ struct Asking<'a> {
 impl Asking<'_> {
     /// One entry a sample: the files that it named, or None where it gave no answer.
     async fn ask(&self) -> Result<Vec<Option<Vec<Named>>>, StageError> {
-        let (mut tree_tokens, mut issue_tokens) = (self.config.tree_tokens, ISSUE_TOKENS);
+        let (mut tree_tokens, mut issue_tokens) = (self.stage.config.tree_tokens, ISSUE_TOKENS);
         let mut shortened = 0;
         let replies = loop {
             let tree = self.tree(tree_tokens);
-            let issue = self.issue(issue_tokens * BYTES_A_TOKEN);
-            let replies = self.tools.model.complete(&self.request(&tree, &issue)).await;
+            let issue = self.stage.issue_within(issue_tokens * BYTES_A_TOKEN);
+            let replies = self.stage.tools.model.complete(&self.request(&tree, &issue)).await;
             let overflow = |reply: &Result<_, ModelError>| {
                 matches!(reply, Err(ModelError::ContextOverflow { .. }))
             };
@@ -132,7 +202,7 @@ impl Asking<'_> {
                 issue_tokens = issue.len() / BYTES_A_TOKEN / 2;
             }
             tree_tokens = tree_tokens.min(tree.len() / BYTES_A_TOKEN) / 2;
-            self.tools.events.notice(format!(
+            self.stage.tools.events.notice(format!(
                 "the localization prompt is longer than the model's context; asking again with at \
                  most {tree_tokens} tokens of tree"
             ));
@@ -143,9 +213,10 @@ impl Asking<'_> {
         for reply in replies {
             answers.push(match reply {
                 Ok(completion) => match completion.answer {
-                    Ok(answer) => Some(paths.named(&answer, self.config.max_files)),
+                    Ok(answer) => Some(paths.named(&answer, self.stage.config.max_files)),
                     Err(reason) => {
-                        self.note(&format!("sample {} has no answer: {reason}", completion.sample));
+                        self.stage
+                            .note(&format!("sample {} has no answer: {reason}", completion.sample));
                         None
                     }
                 },
@@ -168,21 +239,17 @@ impl Asking<'_> {
         Ok(answers)
     }
 
-    fn note(&self, message: &str) {
-        self.tools.events.notice(format!("localize: {message}"));
-    }
-
     fn request(&self, tree: &str, issue: &str) -> ModelRequest {
-        let count = self.config.max_files.to_string();
+        let count = self.stage.config.max_files.to_string();
         let values = [("issue", issue), ("tree", tree), ("count", count.as_str())];
         ModelRequest {
-            instance: self.instance.id.clone(),
+            instance: self.stage.instance.id.clone(),
             call: Call::Localize,
-            messages: self.prompts.render(PromptName::LocalizeFiles, &values),
-            samples: 0..self.config.samples,
-            temperature: self.config.temperature,
-            max_tokens: self.config.max_tokens,
-            seed: self.config.seed,
+            messages: self.stage.prompts.render(PromptName::LocalizeFiles, &values),
+            samples: 0..self.stage.config.samples,
+            temperature: self.stage.config.temperature,
+            max_tokens: self.stage.config.max_tokens,
+            seed: self.stage.config.seed,
             stop: Vec::new(),
         }
     }
@@ -194,16 +261,16 @@ impl Asking<'_> {
         let drawn = self.candidates.len() - rendered.hidden;
         if drawn < shown.len() {
             let shown = shown.len();
-            self.note(&format!("{drawn} of {shown} files fit into {tokens} tokens of tree"));
+            self.stage.note(&format!("{drawn} of {shown} files fit into {tokens} tokens of tree"));
         }
         rendered.text
     }
 
     fn shown(&self) -> BTreeSet<&str> {
         let paths = self.candidates.iter().copied();
-        match self.config.localizer {
+        match self.stage.config.localizer {
             Localizer::Mini => paths.filter(|path| !mini_hides(path)).collect(),
-            _ if !self.config.hide_tests => paths.collect(),
+            _ if !self.stage.config.hide_tests => paths.collect(),
             _ => {
                 let lifted = self.retrieved.iter().filter(|file| file.score > 0.0);
                 let lifted = lifted.map(|file| file.path.as_str()).collect::<BTreeSet<_>>();
@@ -212,19 +279,6 @@ impl Asking<'_> {
                 if shown.is_empty() { paths.collect() } else { shown }
             }
         }
-    }
-
-    /// The issue, without its middle when it is longer than `bytes`.
-    fn issue(&self, bytes: usize) -> String {
-        let text = self.instance.problem_statement.replace("\r\n", "\n");
-        if text.len() <= bytes {
-            return text;
-        }
-        let head = text.floor_char_boundary(bytes * 2 / 3);
-        let tail = text.ceil_char_boundary(text.len() - bytes / 3);
-        let cut = text[head..tail].chars().count();
-        self.note(&format!("{cut} characters of the issue are left out of the prompt"));
-        format!("{}\n[... {cut} characters left out ...]\n{}", &text[..head], &text[tail..])
     }
 }
 

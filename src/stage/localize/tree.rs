@@ -29,7 +29,8 @@ pub(crate) fn render(
     tokens: usize,
 ) -> Rendered {
     let bytes = tokens.saturating_mul(BYTES_A_TOKEN);
-    let whole = draw(all, shown);
+    let held = Held::of(all);
+    let whole = draw(&held, shown);
     if whole.text.len() <= bytes {
         return whole;
     }
@@ -37,14 +38,14 @@ pub(crate) fn render(
     let mut directories = Vec::<(&str, Vec<&str>)>::new();
     let mut places = BTreeMap::new();
     for path in &order {
-        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let directory = directory(path);
         let place = *places.entry(directory).or_insert_with(|| {
             directories.push((directory, Vec::new()));
             directories.len() - 1
         });
         directories[place].1.push(path);
     }
-    let fits = |files: &BTreeSet<&str>| draw(all, files).text.len() <= bytes;
+    let fits = |files: &BTreeSet<&str>| draw(&held, files).text.len() <= bytes;
     let first = |count: usize| {
         directories[..count].iter().flat_map(|(_, files)| files.iter().copied()).collect()
     };
@@ -55,7 +56,7 @@ pub(crate) fn render(
     let with = |count: usize| chosen.iter().chain(&rest[..count]).copied().collect();
     let count = largest(rest.len(), |count| fits(&with(count)));
     chosen = with(count);
-    draw(all, &chosen)
+    draw(&held, &chosen)
 }
 
 /// Preferred files first, then the others by path.
@@ -65,14 +66,46 @@ fn by_preference<'a>(shown: &BTreeSet<&'a str>, preferred: &[&'a str]) -> Vec<&'
     known.chain(shown).copied().filter(|path| seen.insert(*path)).collect()
 }
 
-/// The largest count up to `most` that passes, given that fewer pass when more do.
+/// The largest count up to `most` that passes, given that fewer pass when more do. Trying begins
+/// small, so that of a large repository no more is drawn than twice what fits.
 fn largest(most: usize, passes: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, most);
+    let mut step = 1;
+    while low < high {
+        let next = (low + step).min(high);
+        if !passes(next) {
+            high = next - 1;
+            break;
+        }
+        low = next;
+        step *= 2;
+    }
     while low < high {
         let middle = (low + high).div_ceil(2);
         if passes(middle) { low = middle } else { high = middle - 1 }
     }
     low
+}
+
+/// How many files each directory holds, those of directories below not counted.
+struct Held<'a> {
+    directories: BTreeMap<&'a str, usize>,
+    files: usize,
+}
+
+impl<'a> Held<'a> {
+    fn of(all: &[&'a str]) -> Self {
+        let mut directories = BTreeMap::new();
+        for path in all {
+            *directories.entry(directory(path)).or_default() += 1;
+        }
+        Self { directories, files: all.len() }
+    }
+}
+
+/// A path's directory; empty at the root.
+fn directory(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
 #[derive(Default)]
@@ -82,13 +115,12 @@ struct Node<'a> {
     hidden: usize,
 }
 
-fn draw(all: &[&str], shown: &BTreeSet<&str>) -> Rendered {
+fn draw(held: &Held<'_>, shown: &BTreeSet<&str>) -> Rendered {
     let mut root = Node::default();
-    let mut hidden = Vec::new();
-    for path in all {
-        if !shown.contains(path) {
-            hidden.push(*path);
-            continue;
+    let mut hidden = held.directories.clone();
+    for path in shown {
+        if let Some(left) = hidden.get_mut(directory(path)) {
+            *left -= 1;
         }
         let mut node = &mut root;
         let mut rest = *path;
@@ -98,18 +130,16 @@ fn draw(all: &[&str], shown: &BTreeSet<&str>) -> Rendered {
         }
         node.files.insert(rest);
     }
-    for path in &hidden {
+    for (path, count) in hidden.iter().filter(|(_, count)| **count > 0) {
         let mut node = &mut root;
-        let mut rest = *path;
-        // The deepest directory that is shown counts it.
-        while let Some((directory, inner)) = rest.split_once('/') {
+        // The deepest directory that is shown counts them.
+        for directory in path.split('/') {
             if !node.directories.contains_key(directory) {
                 break;
             }
             node = node.directories.entry(directory).or_default();
-            rest = inner;
         }
-        node.hidden += 1;
+        node.hidden += count;
     }
     let mut lines = Vec::new();
     let mut open = vec![(entries(&root), &root)];
@@ -132,7 +162,7 @@ fn draw(all: &[&str], shown: &BTreeSet<&str>) -> Rendered {
             }
         }
     }
-    Rendered { text: lines.join("\n"), hidden: hidden.len() }
+    Rendered { text: lines.join("\n"), hidden: held.files.saturating_sub(shown.len()) }
 }
 
 type Entries<'n, 'a> = std::vec::IntoIter<(&'a str, Option<&'n Node<'a>>)>;
@@ -228,5 +258,25 @@ setup.py
             let drawn = rendered.text.lines().filter(|line| line.ends_with(".py")).count();
             assert_eq!(drawn + rendered.hidden, 3000);
         }
+    }
+
+    #[test]
+    fn large_repositories_are_rendered_in_reasonable_time() {
+        let paths =
+            (0..20_000).map(|n| format!("src/p{}/q{}/r{}/file_{n}.py", n % 7, n % 90, n % 3));
+        let paths = paths.collect::<Vec<_>>();
+        let all = paths.iter().map(String::as_str).collect::<Vec<_>>();
+        let preferred = (0..100).map(|n| all[n * 197]).collect::<Vec<_>>();
+        let started = std::time::Instant::now();
+        let rendered = render(&all, &all.iter().copied().collect(), &preferred, 16_000);
+        assert!(rendered.text.len() <= 16_000 * BYTES_A_TOKEN);
+        assert!(preferred.iter().take(20).all(|path| {
+            let name = path.rsplit('/').next().unwrap();
+            rendered.text.lines().any(|line| line.trim() == name)
+        }));
+        let drawn = rendered.text.lines().filter(|line| line.ends_with(".py")).count();
+        assert_eq!(drawn + rendered.hidden, 20_000);
+        // Unoptimised, on a busy machine.
+        assert!(started.elapsed().as_secs() < 30, "{:?}", started.elapsed());
     }
 }

@@ -97,7 +97,8 @@ fn readable_files(at: &Localization, base: &Base, max_files: usize) -> Vec<Conte
         .filter_map(|ranked| {
             let content = base.read(&ranked.path)?.content;
             let text = String::from_utf8_lossy(&content).into_owned();
-            (!text.contains('\0')).then(|| ContextFile { path: ranked.path.clone(), text })
+            let (path, places) = (ranked.path.clone(), ranked.places.clone());
+            (!text.contains('\0')).then_some(ContextFile { path, text, places })
         })
         .take(max_files * 2)
         .collect()
@@ -109,7 +110,7 @@ fn report_context(tools: &Tools, context: &Context) {
     }
     if !context.elided.is_empty() {
         tools.events.notice(format!(
-            "{} exceeds the context budget; only the parts that share names with the issue are shown",
+            "the files exceed the context budget; only parts are shown of {}",
             context.elided.join(", ")
         ));
     }

@@ -170,7 +170,8 @@ async fn ask(
         .filter_map(|ranked| {
             let content = inputs.checkout.read(&ranked.path).ok().flatten()?;
             let text = String::from_utf8(content).ok()?;
-            Some(ContextFile { path: ranked.path.clone(), text })
+            let (path, places) = (ranked.path.clone(), ranked.places.clone());
+            Some(ContextFile { path, text, places })
         })
         .collect();
     let count = |text: &str| tokens.count(text);

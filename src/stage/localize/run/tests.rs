@@ -13,6 +13,7 @@ use crate::event::{Event, EventKind, Events};
 use crate::llm::{Completion, ModelClient, NoAnswer};
 use crate::repo::testing::TestRepo;
 use crate::sandbox::{Environment, EnvironmentSpec, Limits, Sandbox, SandboxError, Session};
+use crate::stage::localize::PlacesFrom;
 
 type Replies = Vec<Result<Result<&'static str, NoAnswer>, ModelError>>;
 
@@ -97,6 +98,8 @@ fn scene(files: &[(&str, &str)], issue: &str, replies: Vec<Replies>) -> Scene {
         max_files: 3,
         tree_tokens: 1000,
         hide_tests: true,
+        places: PlacesFrom::Retrieval,
+        outline_tokens: 2000,
         history_commits: 100,
         without: Vec::new(),
         scorer: crate::retrieval::Scorer::default(),
@@ -274,4 +277,62 @@ async fn odd_repositories_and_issues_are_localized() {
     let mut empty = scene(&[], "anything", Vec::new());
     assert_eq!(empty.run().await.unwrap(), Localization::default());
     assert!(empty.notices().contains("no file that could be named"));
+}
+
+#[tokio::test]
+async fn places_come_from_retrieval_and_from_answers_about_outlines() {
+    let files = |answer: &'static str| vec![Ok(Ok("```\npkg/url.py\n```")), Ok(Ok(answer))];
+    let mut plain = scene(FILES, ISSUE, vec![files("pkg/models.py")]);
+    let ranked = plain.run().await.unwrap().ranked;
+    assert_eq!(ranked[0].places[0].name, "quote_url");
+    assert_eq!(ranked[0].places[0].lines, [1, 3]);
+    assert!(ranked[0].places[0].reasons[0].contains("names quote_url"), "{:?}", ranked[0].places);
+    assert_eq!(plain.prompts().len(), 1);
+    plain.config.places = PlacesFrom::None;
+    plain.model.replies.lock().unwrap().push_back(files("pkg/models.py"));
+    assert!(plain.run().await.unwrap().ranked.iter().all(|file| file.places.is_empty()));
+
+    let places = vec![
+        Ok(Ok("```\nfile: pkg/models.py\nclass: Request\n```")),
+        Ok(Ok("pkg/models.py::Request\npkg/url.py\n- function: `quote_url`")),
+    ];
+    let mut scene = scene(FILES, ISSUE, vec![files("pkg/models.py"), places]);
+    scene.config.places = PlacesFrom::Model;
+    let ranked = scene.run().await.unwrap().ranked;
+    let asked = scene.model.asked.lock().unwrap()[1].clone();
+    assert_eq!((asked.call, asked.samples), (Call::Localize, 1000..1002));
+    let outline = "### pkg/url.py (3 lines)\ndef quote_url(text):  # lines 1-3\n    \
+        \"\"\"Percent-encode.\"\"\"";
+    assert!(asked.messages[0].content.contains(outline), "{}", asked.messages[0].content);
+    let of = |path: &str| ranked.iter().find(|file| file.path == path).unwrap().places.clone();
+    let places = of("pkg/models.py");
+    let request = places.iter().find(|place| place.name == "Request").unwrap();
+    assert_eq!(request.lines, [3, 4]);
+    assert!(request.reasons[0].contains("2 of 2 answers") && request.score >= 0.7, "{request:?}");
+    // One of two answers names it, on top of retrieval.
+    assert!(of("pkg/url.py")[0].score > 0.35, "{:?}", of("pkg/url.py"));
+}
+
+#[tokio::test]
+async fn a_ranking_that_is_handed_in_is_taken_as_it_is() {
+    let scene = scene(FILES, ISSUE, Vec::new());
+    let listed = |path: &str| RankedFile {
+        path: path.into(),
+        score: 1.0,
+        reasons: vec!["given: oracle, rank 1".into()],
+        places: Vec::new(),
+    };
+    let ranked = vec![listed("pkg/url.py"), listed("pkg/answer.py"), listed("README.md")];
+    let handed = Localization { ranked, samples: Vec::new() };
+    let prompts = Prompts::load(None, false).unwrap();
+    let mut config = LocalizeConfig { localizer: Localizer::Oracle, ..scene.config.clone() };
+    let (tools, instance, checkout) = (&scene.tools, &scene.instance, &scene.checkout);
+    let taken = given(tools, &config, &prompts, instance, checkout, &handed).await.unwrap();
+    // The base commit has no answer.py.
+    assert_eq!(paths(&taken), ["pkg/url.py", "README.md"]);
+    assert_eq!(taken.ranked[0].reasons, ["given: oracle, rank 1"]);
+    assert_eq!(taken.ranked[0].places[0].name, "quote_url");
+    config.samples = 0;
+    let alone = localize(tools, &config, &prompts, instance, checkout).await;
+    assert!(matches!(alone, Err(StageError::NotGiven)));
 }
