@@ -262,8 +262,7 @@ impl Segments {
         self.places.get(&key).copied()
     }
 
-    /// What is known of blobs, in the order of `keys`; None for those of which nothing is. Of those
-    /// that are read as words it is their imports.
+    /// Outlines of blobs, in the order of `keys`; None for those that have none.
     ///
     /// # Errors
     /// [`IndexError`] when stored bytes cannot be read.

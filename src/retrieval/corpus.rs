@@ -8,7 +8,6 @@ use crate::retrieval::facts::Facts;
 use crate::retrieval::index::Index;
 use crate::retrieval::modules::Modules;
 use crate::retrieval::role::{Role, role, shipped_directory};
-use crate::source::Import;
 
 /// A file that may be ranked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +33,6 @@ pub struct Corpus {
     pub(crate) index: Index,
     /// Over tests and asides.
     pub(crate) others: Index,
-    segments: Arc<Segments>,
     links: OnceLock<(Links, Links)>,
 }
 
@@ -147,7 +145,6 @@ impl Plan {
         }
         let by_path = self.files.iter().enumerate().map(|(at, file)| (file.path.clone(), at));
         let by_path = by_path.collect();
-        let segments = Arc::clone(segments);
         let Self { files, roles, modules } = self;
         Ok(Corpus {
             files,
@@ -159,7 +156,6 @@ impl Plan {
             modules,
             index,
             others,
-            segments,
             links: OnceLock::new(),
         })
     }
@@ -183,13 +179,6 @@ impl Corpus {
             }
             (down, up)
         })
-    }
-
-    /// Imports of a test or an aside; none where they cannot be read.
-    pub(crate) fn imports(&self, file: usize) -> Vec<Import> {
-        let key = self.files[file].blob.map(|blob| BlobKey::new(blob, Reading::Words));
-        let facts = self.segments.facts(&[key]).ok().and_then(|mut facts| facts.pop());
-        facts.flatten().map(|facts| facts.imports).unwrap_or_default()
     }
 
     /// Files that are ranked first, and all files.

@@ -69,8 +69,6 @@ pub(crate) struct Evidence<'a> {
     pub(crate) shared: Shared<'a>,
 }
 
-/// Files by file.
-
 /// Searches that several signals read, made when the first asks.
 #[derive(Default)]
 pub(crate) struct Shared<'a> {

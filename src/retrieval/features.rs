@@ -65,13 +65,30 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Vec<f32>>,
 }
 
-/// Names of the features with their groups, in the order of a row.
-pub(crate) fn names() -> Vec<(String, &'static str)> {
+/// What one number of a row is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feature {
+    /// Its name: that of a list and `share` or `place`, or of a property.
+    pub name: String,
+    /// The group that it is left out with.
+    pub group: &'static str,
+    /// Whether it is the place in a list that equal weights fuse.
+    pub fused: bool,
+}
+
+/// The features, in the order of a row.
+#[must_use]
+pub fn feature_names() -> Vec<Feature> {
     let lists = LISTS.iter().flat_map(|list| {
-        ["share", "place"].map(|kind| (format!("{} {kind}", list.name), list.group))
+        [("share", false), ("place", list.fused)].map(|(kind, fused)| Feature {
+            name: format!("{} {kind}", list.name),
+            group: list.group,
+            fused,
+        })
     });
-    let priors = PRIORS.iter().map(|prior| (prior.name.to_owned(), prior.group));
-    lists.chain(priors).chain(OVERALL.map(|name| (name.to_owned(), "overall"))).collect()
+    let other = |name: &str, group| Feature { name: name.to_owned(), group, fused: false };
+    let priors = PRIORS.iter().map(|prior| other(prior.name, prior.group));
+    lists.chain(priors).chain(OVERALL.map(|name| other(name, "overall"))).collect()
 }
 
 impl Table {

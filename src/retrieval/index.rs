@@ -307,9 +307,9 @@ mod tests {
         // Lengths: definitions 1 0 0; code 1 2 1; docs 0 2 0.
         let norm = |b: f64, length: f64, average: f64| 1.0 - b + b * length / average;
         let idf = (1.0_f64 + (3.0 - 2.0 + 0.5) / (2.0 + 0.5)).ln();
-        let first = 2.5 / norm(0.4, 1.0, 1.0) + 1.0 / norm(0.75, 1.0, 4.0 / 3.0);
-        let second = 1.0 / norm(0.75, 2.0, 4.0 / 3.0) + 0.8 * 2.0 / norm(0.75, 2.0, 1.0);
-        let expected = [(0, first), (1, second)].map(|(at, f)| (at, idf * f / (1.2 + f)));
+        let first = 2.5 / norm(0.4, 1.0, 1.0) + 1.0 / norm(0.7, 1.0, 4.0 / 3.0);
+        let second = 1.0 / norm(0.7, 2.0, 4.0 / 3.0) + 0.4 * 2.0 / norm(0.7, 2.0, 1.0);
+        let expected = [(0, first), (1, second)].map(|(at, f)| (at, idf * f / (2.5 + f)));
         assert_eq!(scores.len(), 2, "{scores:?}");
         for ((file, score), (expected_file, expected_score)) in scores.iter().zip(expected) {
             assert_eq!(*file, expected_file);

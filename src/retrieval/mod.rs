@@ -27,12 +27,15 @@ mod schema;
 mod searches;
 mod signal;
 mod terms;
+#[cfg(test)]
+mod testing;
 
 pub use blobs::{BlobIndex, BlobKey, IndexError, Reading, Segments};
 pub use chronicle::{CHRONICLE_VERSION, Chronicle, History, PastCommit, PastFile};
 pub use corpus::{Corpus, CorpusFile, Plan};
 pub use facts::Facts;
+pub use features::{Feature, feature_names};
 pub use places::{Described, FEATURES as PLACE_FEATURES, SourceFile, describe, places};
-pub use rank::{FileFeatures, RankOptions, Scorer, feature_names, features, list_names, rank};
+pub use rank::{FileFeatures, RankOptions, Scorer, features, list_names, rank};
 pub use role::{Role, role};
 pub use schema::INDEX_VERSION;

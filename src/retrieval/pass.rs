@@ -5,7 +5,12 @@ use crate::retrieval::index::{ChunkHit, Index, Posting, idf};
 use crate::retrieval::schema::{CHUNK_FIELDS, FIELDS, FieldWeight, PATH};
 use crate::retrieval::terms::Query;
 
-const K1: f64 = 1.2;
+/// Saturation of the sum over all fields, which is larger than any one count: 2.5 beat 1.2 on the
+/// development rows (84 against 81 @5) and on commits of other repositories.
+const K1: f64 = 2.5;
+
+/// Saturation of one field alone, and of functions.
+const K1_ONE: f64 = 1.2;
 
 /// How much length is held against a function.
 const CHUNK_B: f64 = 0.4;
@@ -17,6 +22,7 @@ pub(crate) type Found = Vec<(usize, f64)>;
 /// Queries over the same fields.
 pub(crate) struct Search<'q> {
     pub(crate) fields: Vec<(usize, FieldWeight)>,
+    k1: f64,
     pub(crate) queries: Vec<&'q Query>,
 }
 
@@ -24,12 +30,13 @@ impl<'q> Search<'q> {
     /// BM25F over all fields.
     pub(crate) fn all_fields(queries: Vec<&'q Query>) -> Self {
         let fields = FIELDS.iter().enumerate().filter(|(_, field)| field.weight > 0.0);
-        Self { fields: fields.map(|(at, field)| (at, *field)).collect(), queries }
+        Self { fields: fields.map(|(at, field)| (at, *field)).collect(), k1: K1, queries }
     }
 
     /// BM25 over one field.
     pub(crate) fn field(field: usize, b: f64, queries: Vec<&'q Query>) -> Self {
-        Self { fields: vec![(field, FieldWeight { weight: 1.0, b, ..FIELDS[field] })], queries }
+        let weight = FieldWeight { weight: 1.0, b, ..FIELDS[field] };
+        Self { fields: vec![(field, weight)], k1: K1_ONE, queries }
     }
 }
 
@@ -109,10 +116,11 @@ impl<'i, 's> Pass<'i, 's> {
                     }
                 }
             }
+            let k1 = self.searches[search].k1;
             let idf = idf(self.frequencies.len(), self.touched.len());
             for file in self.touched.drain(..) {
                 let frequency = std::mem::take(&mut self.frequencies[file as usize]);
-                let part = idf * frequency / (K1 + frequency);
+                let part = idf * frequency / (k1 + frequency);
                 for (_, query, weight) in group {
                     self.files[search][*query][file as usize] += weight * part;
                 }
@@ -137,7 +145,7 @@ impl<'i, 's> Pass<'i, 's> {
             let document = document as usize;
             let count = f64::from(std::mem::take(&mut self.counts[document]));
             let length = f64::from(self.index.chunk_lengths[document]) / average;
-            let part = idf * count / (K1 * (1.0 - CHUNK_B + CHUNK_B * length) + count);
+            let part = idf * count / (K1_ONE * (1.0 - CHUNK_B + CHUNK_B * length) + count);
             for (query, weight) in &wanted.chunks {
                 self.chunks[*query][document] += weight * part;
             }

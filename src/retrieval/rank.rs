@@ -8,7 +8,7 @@ use crate::artifact::RankedFile;
 use crate::retrieval::chronicle::History;
 use crate::retrieval::corpus::Corpus;
 use crate::retrieval::evidence::{Evidence, Queries, Shared};
-use crate::retrieval::features::{self, Table, Votes};
+use crate::retrieval::features::{Table, Votes};
 use crate::retrieval::fuse::Placed;
 use crate::retrieval::issue::Issue;
 use crate::retrieval::lists::{LISTS, PRIORS};
@@ -41,7 +41,7 @@ pub struct RankOptions {
 pub struct FileFeatures {
     /// Path from the root.
     pub path: String,
-    /// In the order of [`feature_names`].
+    /// In the order of [`feature_names`](crate::retrieval::feature_names).
     pub values: Vec<f32>,
 }
 
@@ -53,12 +53,6 @@ pub fn list_names() -> Vec<&'static str> {
     let (groups, names) = lists.chain(priors).unzip::<_, _, Vec<_>, Vec<_>>();
     let groups = groups.into_iter().collect::<BTreeSet<_>>();
     groups.into_iter().chain(names).collect()
-}
-
-/// Names of the features, each with the group that [`RankOptions::without`] knows it by.
-#[must_use]
-pub fn feature_names() -> Vec<(String, &'static str)> {
-    features::names()
 }
 
 /// Features of the candidates, in the order of equal weights: what training reads.
@@ -122,7 +116,7 @@ pub fn rank(
     })
 }
 
-fn with_evidence<T>(
+pub(crate) fn with_evidence<T>(
     corpus: &Corpus,
     issue: &str,
     history: &History,

@@ -74,7 +74,7 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
 });
 
 fn names() -> Vec<String> {
-    features::names().into_iter().map(|(name, _)| name).collect()
+    features::feature_names().into_iter().map(|feature| feature.name).collect()
 }
 
 /// The score of one row of features; only the order within one issue is meaningful.

@@ -14,7 +14,7 @@ use tantivy::tokenizer::{TextAnalyzer, TokenizerManager};
 use crate::retrieval::facts::{self, Facts};
 use crate::retrieval::phrases;
 use crate::retrieval::terms::{self, TermTokenizer};
-use crate::source::{self, DefinitionKind, Module};
+use crate::source::{DefinitionKind, Module};
 
 /// Raised whenever the same bytes would be indexed differently: older indexes are dropped.
 pub const INDEX_VERSION: u32 = 1;
@@ -46,9 +46,9 @@ pub(crate) const LINES: usize = 7;
 pub(crate) const FIELDS: [FieldWeight; 8] = [
     FieldWeight { name: "path", weight: 4.0, b: 0.4 },
     FieldWeight { name: "definitions", weight: 2.5, b: 0.4 },
-    FieldWeight { name: "code", weight: 1.0, b: 0.75 },
-    FieldWeight { name: "docs", weight: 0.8, b: 0.75 },
-    FieldWeight { name: "strings", weight: 0.8, b: 0.75 },
+    FieldWeight { name: "code", weight: 1.0, b: 0.7 },
+    FieldWeight { name: "docs", weight: 0.4, b: 0.7 },
+    FieldWeight { name: "strings", weight: 0.8, b: 0.7 },
     FieldWeight { name: "imports", weight: 0.5, b: 0.4 },
     FieldWeight { name: "phrases", weight: 0.0, b: 0.0 },
     FieldWeight { name: "lines", weight: 0.0, b: 0.0 },
@@ -101,7 +101,7 @@ impl Layout {
     }
 
     /// Documents of one blob: the rest of the file, then [`facts::functions`] in their order.
-    /// Without a module the whole text is code, and of its facts only imports are known.
+    /// Without a module the whole text is code.
     pub(crate) fn documents(
         &self,
         key: [u64; 2],
@@ -113,11 +113,6 @@ impl Layout {
         first.add_u64(self.key[1], key[1]);
         let Some(module) = module else {
             first.add_text(self.text[CODE], text);
-            let imports = source::imports(text);
-            if !imports.is_empty() {
-                let facts = Facts { imports, ..Facts::default() };
-                first.add_bytes(self.facts, &facts.encode());
-            }
             return vec![first];
         };
         let functions =

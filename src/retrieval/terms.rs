@@ -175,9 +175,12 @@ pub(crate) fn query(text: &str, title: &str, boost: f64) -> Query {
     query
 }
 
-/// A way to take a text apart, as a tantivy tokenizer: calls its second argument for each term.
+/// Takes a text apart: calls its second argument for each term.
+pub(crate) type EachTerm = fn(&str, &mut dyn FnMut(&str));
+
+/// A way to take a text apart, as a tantivy tokenizer.
 #[derive(Clone)]
-pub(crate) struct TermTokenizer(pub(crate) fn(&str, &mut dyn FnMut(&str)));
+pub(crate) struct TermTokenizer(pub(crate) EachTerm);
 
 /// Terms of one text, one after the other in one buffer.
 pub(crate) struct Terms {

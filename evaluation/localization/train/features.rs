@@ -42,8 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         None => IndexCache::in_memory(),
     };
     let mut out = BufWriter::new(File::create(&arguments.out)?);
-    let (names, groups) = retrieval::feature_names().into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
-    writeln!(out, "{}", json!({"features": names, "groups": groups}))?;
+    let features = retrieval::feature_names().into_iter();
+    let head = features.map(|f| json!({"name": f.name, "group": f.group, "fused": f.fused}));
+    writeln!(out, "{}", json!({"features": head.collect::<Vec<_>>()}))?;
     for instance in dataset.instances() {
         let path = repo::find(&arguments.repos, &instance.repo)
             .ok_or_else(|| format!("{}: no clone of {}", instance.id, instance.repo))?;

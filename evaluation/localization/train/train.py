@@ -19,9 +19,11 @@ from scipy.optimize import minimize
 CUTS = (1, 3, 5, 10, 20, 50)
 # Deep candidates are hardly ever right; leaving them out of the training changes nothing but its time.
 TRAINED_ON = 80
-L2 = 0.003
+# How strongly weights are drawn to where they start: EQUAL for the lists that equal weights fuse, else 0.
+L2 = 0.01
+EQUAL = 1.2
 # What the trees' sum counts beside the weighted sum.
-SCALE = 1.0
+SCALE = 0.5
 ROUNDS = 150
 TREES = {
     "objective": "lambdarank", "learning_rate": 0.05, "num_leaves": 7, "min_data_in_leaf": 20,
@@ -50,7 +52,16 @@ def gold_files(row: dict) -> set[str]:
     return {line.removeprefix("+++ b/").strip() for line in lines if line.startswith("+++ b/")}
 
 
-def load(features: Path, dataset: Path) -> tuple[list[str], list[str], list[Query]]:
+@dataclass(frozen=True)
+class Feature:
+    """As the Rust code describes it."""
+
+    name: str
+    group: str
+    fused: bool
+
+
+def load(features: Path, dataset: Path) -> tuple[list[Feature], list[Query]]:
     with dataset.open() as lines:
         gold = {row["instance_id"]: gold_files(row) for row in map(json.loads, lines)}
     with features.open() as lines:
@@ -62,21 +73,21 @@ def load(features: Path, dataset: Path) -> tuple[list[str], list[str], list[Quer
             right = np.array([path in wanted for path in line["paths"]], dtype=int)
             queries.append(Query(line["instance_id"], line["repo"], rows, right, len(wanted)))
     queries.sort(key=lambda query: query.id)
-    return head["features"], head["groups"], queries
+    return [Feature(**feature) for feature in head["features"]], queries
 
 
-def rising(names: list[str]) -> list[int]:
+def rising(features: list[Feature]) -> list[int]:
     """Features whose larger values can only speak for a file."""
-    return [at for at, name in enumerate(names) if name.endswith((" share", " place"))
-            and not name.startswith(("fusion", "folder"))]
+    return [at for at, feature in enumerate(features)
+            if feature.name.endswith((" share", " place")) and feature.group != "overall"]
 
 
-def places(names: list[str]) -> list[int]:
-    return [at for at in rising(names) if names[at].endswith(" place")]
+def places(features: list[Feature]) -> list[int]:
+    return [at for at in rising(features) if features[at].name.endswith(" place")]
 
 
-def fit_weights(queries: list[Query], columns: list[int]) -> np.ndarray:
-    """Weights of a softmax over the candidates, none negative."""
+def fit_weights(queries: list[Query], columns: list[int], equal: np.ndarray) -> np.ndarray:
+    """Weights of a softmax over the candidates, none negative, near to `equal`."""
     parts = [query.rows[:, columns].astype(np.float64) for query in queries]
     features = np.concatenate(parts)
     target = np.concatenate([query.right / query.right.sum() for query in queries]) / len(queries)
@@ -87,13 +98,12 @@ def fit_weights(queries: list[Query], columns: list[int]) -> np.ndarray:
         score = features @ weights
         score = score - np.maximum.reduceat(score, starts)[owner]
         total = np.add.reduceat(np.exp(score), starts)
-        value = -(target * (score - np.log(total)[owner])).sum() + L2 * (weights @ weights)
+        value = -(target * (score - np.log(total)[owner])).sum() + L2 * ((weights - equal) ** 2).sum()
         probability = np.exp(score) / total[owner] / len(parts)
-        return value, features.T @ (probability - target) + 2 * L2 * weights
+        return value, features.T @ (probability - target) + 2 * L2 * (weights - equal)
 
-    start = np.full(len(columns), 0.1)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(columns),
-                     options={"maxiter": 300})
+    found = minimize(loss, equal + 0.05, jac=True, method="L-BFGS-B",
+                     bounds=[(0, None)] * len(columns), options={"maxiter": 300})
     return found.x
 
 
@@ -109,19 +119,20 @@ def fit_trees(queries: list[Query], monotone: list[int], seed: int) -> lightgbm.
 
 @dataclass(frozen=True)
 class Model:
-    names: list[str]
+    features: list[Feature]
     columns: list[int]
     weights: np.ndarray
     trees: lightgbm.Booster
 
     @classmethod
-    def fit(cls, names: list[str], queries: Iterable[Query], seed: int) -> Model:
+    def fit(cls, features: list[Feature], queries: Iterable[Query], seed: int) -> Model:
         cut = [replace(query, rows=query.rows[:TRAINED_ON], right=query.right[:TRAINED_ON])
                for query in queries]
         cut = [query for query in cut if query.right.any()]
-        columns = places(names)
-        monotone = [int(at in set(rising(names))) for at in range(len(names))]
-        return cls(names, columns, fit_weights(cut, columns), fit_trees(cut, monotone, seed))
+        columns = places(features)
+        equal = np.array([EQUAL * features[at].fused for at in columns])
+        monotone = [int(at in set(rising(features))) for at in range(len(features))]
+        return cls(features, columns, fit_weights(cut, columns, equal), fit_trees(cut, monotone, seed))
 
     def linear(self, rows: np.ndarray) -> np.ndarray:
         return rows[:, self.columns].astype(np.float64) @ self.weights
@@ -135,13 +146,13 @@ class Model:
                 return node["leaf_value"]
             if node["decision_type"] != "<=" or node["missing_type"] not in ("None", "NaN"):
                 raise ValueError(f"a split that the reader does not know: {node}")
-            return {"feature": self.names[node["split_feature"]], "at": node["threshold"],
+            return {"feature": self.features[node["split_feature"]].name, "at": node["threshold"],
                     "low": tree(node["left_child"]), "high": tree(node["right_child"])}
 
-        weights = {self.names[at]: round(float(weight), 6)
+        weights = {self.features[at].name: round(float(weight), 6)
                    for at, weight in zip(self.columns, self.weights) if weight > 1e-6}
         trees = [tree(info["tree_structure"]) for info in self.trees.dump_model()["tree_info"]]
-        return {"about": about, "features": self.names, "weights": weights, "trees_scale": SCALE,
+        return {"about": about, "features": [feature.name for feature in self.features], "weights": weights, "trees_scale": SCALE,
                 "trees": trees}
 
 
@@ -160,14 +171,15 @@ def folds(queries: list[Query]) -> dict[str, str]:
     return {repo: repo if number >= FEW else "small" for repo, number in count.items()}
 
 
-def unseen(names: list[str], queries: list[Query], seeds: int, extra: list[Query]) -> list[list[float]]:
+def unseen(features: list[Feature], queries: list[Query], seeds: int,
+           extra: list[Query]) -> list[list[float]]:
     """Ranks of each query, one list a seed, by models that saw nothing of its repository."""
     fold = folds(queries)
     ranks: dict[str, list[float]] = {query.id: [] for query in queries}
     for out in sorted(set(fold.values())):
         train = [query for query in queries if fold[query.repo] != out] + extra
         for seed in range(seeds):
-            model = Model.fit(names, train, seed)
+            model = Model.fit(features, train, seed)
             for query in queries:
                 if fold[query.repo] == out:
                     ranks[query.id].append(worst_rank(query, model.score(query.rows)))
@@ -189,9 +201,9 @@ def mcnemar(first: list[float], second: list[float], cut: int) -> tuple[int, int
     return wins, losses, min(1.0, 2 * tail)
 
 
-def without(names: list[str], groups: list[str], queries: list[Query], group: str) -> list[Query]:
+def without(features: list[Feature], queries: list[Query], group: str) -> list[Query]:
     """The queries as if a group's lists said nothing; the candidates stay."""
-    gone = [at for at, own in enumerate(groups) if own == group]
+    gone = [at for at, feature in enumerate(features) if feature.group == group]
 
     def blank(query: Query) -> Query:
         rows = query.rows.copy()
@@ -201,10 +213,10 @@ def without(names: list[str], groups: list[str], queries: list[Query], group: st
     return [blank(query) for query in queries]
 
 
-def report(names: list[str], groups: list[str], queries: list[Query], seeds: int, ablation: bool,
+def report(features: list[Feature], queries: list[Query], seeds: int, ablation: bool,
            extra: list[Query]) -> None:
     equal = [[worst_rank(query, -np.arange(len(query.rows))) for query in queries]]
-    trained = unseen(names, queries, seeds, extra)
+    trained = unseen(features, queries, seeds, extra)
     print(f"{'strict, percent':28} {'n':>4}  " + " ".join(f"{'@' + str(cut):>5}" for cut in CUTS))
     print(line("equal weights", equal))
     print(line("trained, unseen repository", trained))
@@ -217,9 +229,9 @@ def report(names: list[str], groups: list[str], queries: list[Query], seeds: int
         wins, losses, chance = mcnemar(equal[0], middle, cut)
         print(f"McNemar @{cut}: {wins} won, {losses} lost, p = {chance:.3f}")
     if ablation:
-        for group in sorted(set(groups)):
-            blanked = without(names, groups, queries, group)
-            print(line(f"without {group}", unseen(names, blanked, seeds, extra)), flush=True)
+        for group in sorted({feature.group for feature in features}):
+            blanked = without(features, queries, group)
+            print(line(f"without {group}", unseen(features, blanked, seeds, extra)), flush=True)
 
 
 def main() -> None:
@@ -232,19 +244,19 @@ def main() -> None:
     parser.add_argument("--ablation", action="store_true", help="also without each group of lists")
     parser.add_argument("--write", type=Path, help="folder for ranker.json and ranker_cases.json")
     arguments = parser.parse_args()
-    names, groups, queries = load(arguments.features, arguments.dataset)
-    extra = load(*arguments.extra)[2] if arguments.extra else []
+    features, queries = load(arguments.features, arguments.dataset)
+    extra = load(*arguments.extra)[1] if arguments.extra else []
     if not arguments.write:
-        report(names, groups, queries, arguments.seeds, arguments.ablation, extra)
+        report(features, queries, arguments.seeds, arguments.ablation, extra)
         return
-    model = Model.fit(names, queries + extra, 0)
+    model = Model.fit(features, queries + extra, 0)
     print(line("trained on these very rows",
                [[worst_rank(query, model.score(query.rows)) for query in queries]]))
-    about = (f"weights: softmax, l2 {L2}; trees: lightgbm {lightgbm.__version__} lambdarank, "
+    about = (f"weights: softmax, l2 {L2} around {EQUAL} for fused lists; trees: lightgbm {lightgbm.__version__} lambdarank, "
              f"{ROUNDS} rounds; {len(queries)} issues")
     written = model.written(about)
     write(arguments.write / "ranker.json", written)
-    rounded = np.array([written["weights"].get(name, 0.0) for name in names])
+    rounded = np.array([written["weights"].get(feature.name, 0.0) for feature in features])
     chosen = np.concatenate([query.rows[:60:30] for query in queries[:: max(1, len(queries) // 4)]])
     cases = [{"linear": float(row.astype(np.float64) @ rounded), "trees": float(trees),
               "row": [float(str(value)) for value in row]}

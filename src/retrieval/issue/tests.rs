@@ -43,3 +43,34 @@ fn empty_and_odd_issues_are_read() {
     let million = Issue::read(&"word some_name( a.py\n".repeat(50_000));
     assert_eq!(million.mentions.len(), 2_000);
 }
+
+#[test]
+fn code_prose_frames_and_messages_are_kept_apart() {
+    let issue = Issue::read(
+        "Crash with `Q`\n\nIt worked before, see #4321 and gh-17.\n\n```python\nimport numpy as np, sys\n\
+         from app.models import (A,\n  B as Bee)\nBee.save(np.array(1))\n```\n>>> go(1)\n\
+         /srv/app/models.py in save(self)\n     12 self.x()\nFile ~/app/db.py:7, in Base.find(self)\n\
+         app/util.py:9: in helper\napp.errors.LoadError: no such thing\n",
+    );
+    assert_eq!(issue.errors, ["app.errors.LoadError: no such thing"]);
+    let frame = |f: &Frame| format!("{} {}", f.path, f.function.as_deref().unwrap_or("-"));
+    let expected = ["/srv/app/models.py save", "~/app/db.py Base.find", "app/util.py helper"];
+    assert_eq!(issue.frames.iter().map(frame).collect::<Vec<_>>(), expected);
+    assert!(issue.program.contains("go(1)") && issue.program.contains("np.array"));
+    assert!(!issue.prose.contains("np.array") && issue.prose.contains("It worked before"));
+    let imported = issue.imported.iter().map(|(module, name)| format!("{module}:{name}"));
+    assert_eq!(imported.collect::<Vec<_>>(), ["app.models:A", "app.models:B", "numpy:", "sys:"]);
+    assert!(issue.dotted.contains("numpy.array") && issue.dotted.contains("app.models.B.save"));
+    assert_eq!(issue.numbers.iter().copied().collect::<Vec<_>>(), [17, 4321]);
+    assert!(issue.code.contains("Q") && issue.titled.contains("Q"));
+}
+
+#[test]
+fn long_and_foreign_issues_are_read_in_bounds() {
+    let long = Issue::read(&"ü`a_b` ".repeat(200_000));
+    assert!(long.text.len() <= LONGEST + 1 && long.code.contains("a_b"));
+    let chinese = Issue::read("模型保存失败\n\n调用 `save_model` 时出错");
+    assert_eq!(chinese.title, "模型保存失败");
+    assert!(chinese.code.contains("save_model"));
+    assert_eq!(Issue::read("word").title, "word");
+}

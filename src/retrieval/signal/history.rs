@@ -208,35 +208,6 @@ pub(crate) fn test_names(evidence: &Evidence) -> Vec<Hit> {
     hits(scores)
 }
 
-/// What the fitting tests import: the files that define it.
-pub(crate) fn test_imports(evidence: &Evidence) -> Vec<Hit> {
-    let corpus = evidence.corpus;
-    let mut scores = BTreeMap::<usize, f64>::new();
-    for (test, like) in fitting_tests(evidence) {
-        let imports = corpus.imports(test);
-        let mut found = std::collections::BTreeSet::new();
-        for import in &imports {
-            for target in corpus.modules.targets(test, import) {
-                let mut any = false;
-                for name in &import.names {
-                    if let Some(origin) = corpus.modules.origin(target, name, &corpus.parsed) {
-                        any = true;
-                        found.insert(origin);
-                    }
-                }
-                if !any {
-                    found.insert(target);
-                }
-            }
-        }
-        found.retain(|file| corpus.roles[*file] == Role::Source);
-        for file in &found {
-            *scores.entry(*file).or_default() += like * like / (found.len() as f64).sqrt();
-        }
-    }
-    hits(scores)
-}
-
 /// How often each file was changed by commits that speak of a fix, decayed by age: files that broke
 /// break again.
 pub(crate) fn fixes(evidence: &Evidence) -> Vec<Hit> {

@@ -8,3 +8,6 @@ pub(crate) mod mentions;
 pub(crate) mod past;
 pub(crate) mod paths;
 pub(crate) mod prior;
+
+#[cfg(test)]
+mod tests;
