@@ -4,11 +4,11 @@
 //! at the blobs of its commit. tantivy keeps documents of one call in one segment and in order, so
 //! the documents of a blob are the first one, which holds its key, and those up to the next key.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rustc_hash::FxHashMap;
 use tantivy::directory::{Directory, META_LOCK, MmapDirectory};
 use tantivy::index::SegmentReader;
 use tantivy::indexer::UserOperation;
@@ -190,7 +190,7 @@ impl BlobIndex {
     /// [`IndexError`] when the index cannot be read.
     pub fn segments(&self) -> Result<Segments, IndexError> {
         let mut readers = Vec::new();
-        let mut places = HashMap::new();
+        let mut places = FxHashMap::default();
         // Files that a merge has replaced stay until this is dropped.
         let _lock = self.index.directory().acquire_lock(&META_LOCK)?;
         // A reader of `Index::reader` would watch the directory with a thread of its own.
@@ -232,7 +232,7 @@ pub(crate) struct Place {
 pub struct Segments {
     pub(crate) layout: Layout,
     pub(crate) readers: Vec<SegmentReader>,
-    places: HashMap<BlobKey, Place>,
+    places: FxHashMap<BlobKey, Place>,
 }
 
 impl std::fmt::Debug for Segments {

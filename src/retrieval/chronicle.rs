@@ -3,10 +3,11 @@
 //! A chronicle only grows, and holds each word and each path once. Which of its commits count for
 //! an issue is a list of their numbers: the ancestors of the base commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::retrieval::terms;
@@ -16,13 +17,13 @@ pub const CHRONICLE_VERSION: u32 = 1;
 
 static FIX: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)\b(?:fix(?:e[sd]|ing)?|bug(?:fix)?|regression|crash|close[sd]?|resolve[sd]?)\b",
+        r"(?i)(?-u:\b)(?:fix(?:e[sd]|ing)?|bug(?:fix)?|regression|crash|close[sd]?|resolve[sd]?)(?-u:\b)",
     )
     .expect("a constant pattern that the tests use")
 });
 
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?:#|/(?:issues|pull|ticket)/|gh-)(\d{2,7})\b")
+    Regex::new(r"(?:#|/(?:issues|pull|ticket)/|gh-)([0-9]{2,7})(?-u:\b)")
         .expect("a constant pattern that the tests use")
 });
 
@@ -75,11 +76,11 @@ pub struct Chronicle {
     pub(crate) words: Vec<String>,
     pub(crate) paths: Vec<String>,
     #[serde(skip)]
-    word_numbers: HashMap<String, u32>,
+    word_numbers: FxHashMap<String, u32>,
     #[serde(skip)]
-    path_numbers: HashMap<String, u32>,
+    path_numbers: FxHashMap<String, u32>,
     #[serde(skip)]
-    commit_numbers: HashMap<[u8; 20], u32>,
+    commit_numbers: FxHashMap<[u8; 20], u32>,
 }
 
 /// The ancestors of one base commit.
@@ -215,7 +216,7 @@ impl Chronicle {
     }
 }
 
-fn numbered(text: String, numbers: &mut HashMap<String, u32>, texts: &mut Vec<String>) -> u32 {
+fn numbered(text: String, numbers: &mut FxHashMap<String, u32>, texts: &mut Vec<String>) -> u32 {
     if let Some(number) = numbers.get(&text) {
         return *number;
     }

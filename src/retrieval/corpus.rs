@@ -1,7 +1,9 @@
 //! The files of a commit: their roles, outlines, and the indexes over them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
+
+use rustc_hash::FxHashMap;
 
 use crate::retrieval::blobs::{BlobKey, IndexError, Reading, Segments};
 use crate::retrieval::facts::Facts;
@@ -26,8 +28,8 @@ pub struct Corpus {
     pub(crate) roles: Vec<Role>,
     /// Positions of sources, ascending.
     pub(crate) sources: Vec<usize>,
-    pub(crate) by_path: HashMap<String, usize>,
-    by_name: HashMap<String, Vec<usize>>,
+    pub(crate) by_path: FxHashMap<String, usize>,
+    by_name: FxHashMap<String, Vec<usize>>,
     pub(crate) modules: Modules,
     /// Over sources.
     pub(crate) index: Index,
@@ -75,7 +77,7 @@ impl Plan {
     /// What has to be in the index, and a path of each, without duplicates.
     #[must_use]
     pub fn wanted(&self) -> Vec<(BlobKey, &str)> {
-        let mut wanted = HashMap::new();
+        let mut wanted = FxHashMap::default();
         for at in 0..self.files.len() {
             if let Some(key) = self.key(at) {
                 wanted.entry(key).or_insert(self.files[at].path.as_str());
@@ -138,7 +140,7 @@ impl Plan {
             Index::build(segments, positions, |at| self.files[at].path.as_str(), |at| self.key(at))
         };
         let (index, others) = (over(&sources), over(&others));
-        let mut by_name = HashMap::<_, Vec<_>>::new();
+        let mut by_name = FxHashMap::<_, Vec<_>>::default();
         for (at, file) in self.files.iter().enumerate() {
             let name = file.path.rsplit('/').next().unwrap_or(&file.path);
             by_name.entry(name.to_owned()).or_default().push(at);

@@ -10,6 +10,7 @@ use crate::retrieval::inflect::inflected;
 use crate::retrieval::issue::Issue;
 use crate::retrieval::searches::Searches;
 use crate::retrieval::signal::definitions::Defined;
+use crate::retrieval::signal::history::Documents;
 use crate::retrieval::signal::past::Past;
 use crate::retrieval::signal::{definitions, history, lexical};
 use crate::retrieval::terms::{self, Query};
@@ -77,6 +78,7 @@ pub(crate) struct Shared<'a> {
     defined: OnceCell<Defined<'a>>,
     rarest: OnceCell<Vec<Hit>>,
     votes: OnceCell<Vec<Hit>>,
+    documents: OnceCell<Documents>,
     quick: OnceCell<Vec<(usize, f64)>>,
     edges: OnceCell<BTreeMap<usize, Vec<usize>>>,
 }
@@ -107,6 +109,11 @@ impl<'a> Evidence<'a> {
     /// See [`history::votes`].
     pub(crate) fn votes(&self) -> &[Hit] {
         self.shared.votes.get_or_init(|| history::votes(self))
+    }
+
+    /// Past messages by file.
+    pub(crate) fn documents(&self) -> &Documents {
+        self.shared.documents.get_or_init(|| Documents::of(self))
     }
 
     /// Sources by a quick fusion of six lists, best first: what walks start from.

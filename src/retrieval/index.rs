@@ -6,9 +6,10 @@
 //! was ever indexed. So postings are scored here, and all statistics (how many files have a term,
 //! how long files are) come from the files that the index is made over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use tantivy::index::InvertedIndexReader;
 use tantivy::postings::Postings;
 use tantivy::schema::{Field, IndexRecordOption};
@@ -69,13 +70,13 @@ pub(crate) struct ChunkHit {
 
 /// Postings of path terms.
 pub(crate) struct Paths {
-    pub(crate) terms: HashMap<String, Vec<(u32, u32)>>,
+    pub(crate) terms: FxHashMap<String, Vec<(u32, u32)>>,
     lengths: Vec<u32>,
 }
 
 impl Paths {
     fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
-        let mut terms = HashMap::<String, Vec<(u32, u32)>>::new();
+        let mut terms = FxHashMap::<String, Vec<(u32, u32)>>::default();
         let mut lengths = Vec::new();
         for (file, path) in paths.enumerate() {
             let stem = path.rsplit('/').next().unwrap_or(path);
@@ -115,7 +116,7 @@ impl Index {
         };
         let (mut owners, mut ordinals) = (sized(NONE), sized(0));
         let mut slots = Vec::<Vec<u32>>::new();
-        let mut by_key = HashMap::<BlobKey, usize>::new();
+        let mut by_key = FxHashMap::<BlobKey, usize>::default();
         let mut places = Vec::new();
         for (file, at) in positions.iter().enumerate() {
             let Some(key) = key(*at) else { continue };

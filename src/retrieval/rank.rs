@@ -105,11 +105,11 @@ pub fn rank(
             order.splice(0..0, first);
         }
         order.truncate(limit);
-        let reasons = Reasons::of(evidence, &votes);
-        let ranked = order.into_iter().map(|file| RankedFile {
+        let reasons = reasons(evidence, &votes, &order);
+        let ranked = order.into_iter().zip(reasons).map(|(file, reasons)| RankedFile {
             path: evidence.corpus.files[file].path.clone(),
             score: scores[file],
-            reasons: reasons.of_file(file),
+            reasons,
             places: Vec::new(),
         });
         ranked.collect()
@@ -150,61 +150,66 @@ fn fused_order(evidence: &Evidence, votes: &Votes) -> Vec<usize> {
 }
 
 /// One thing that a list says of a file.
-struct Reason {
+struct Reason<'v> {
     /// The clearest first: what can be looked up, then the lists that equal weights fuse, then the
     /// rest.
     class: usize,
     rank: usize,
-    text: String,
+    list: &'static str,
+    note: Option<&'v str>,
 }
 
-/// What the lists say of each file.
-struct Reasons<'e, 'c> {
-    evidence: &'e Evidence<'c>,
-    said: Vec<Vec<Reason>>,
+impl Reason<'_> {
+    fn text(&self) -> String {
+        let placed = || format!("{} rank {}", self.list, self.rank + 1);
+        self.note.map_or_else(placed, str::to_owned)
+    }
 }
 
 /// Reasons shown of one file.
 const REASONS: usize = 12;
 
-impl<'e, 'c> Reasons<'e, 'c> {
-    fn of(evidence: &'e Evidence<'c>, votes: &Votes) -> Self {
-        let mut said = Vec::new();
-        said.resize_with(evidence.corpus.files.len(), Vec::new);
-        for (list, placed) in LISTS.iter().zip(&votes.lists) {
-            for Placed { file, rank, note, .. } in placed {
-                let class = match (note, list.fused) {
-                    (Some(_), _) => 0,
-                    (None, true) => 1,
-                    (None, false) => 2,
-                };
-                let text = || format!("{} rank {}", list.name, rank + 1);
-                let text = note.clone().unwrap_or_else(text);
-                said[*file].push(Reason { class, rank: *rank, text });
-            }
-        }
-        Self { evidence, said }
+/// What the lists say of each of `files`, in their order.
+fn reasons(evidence: &Evidence, votes: &Votes, files: &[usize]) -> Vec<Vec<String>> {
+    let mut at = vec![usize::MAX; evidence.corpus.files.len()];
+    for (place, file) in files.iter().enumerate() {
+        at[*file] = place;
     }
-
-    fn of_file(&self, file: usize) -> Vec<String> {
-        let mut said = self.said[file].iter().collect::<Vec<_>>();
+    let mut said = files.iter().map(|_| Vec::new()).collect::<Vec<_>>();
+    for (list, placed) in LISTS.iter().zip(&votes.lists) {
+        for Placed { file, rank, note, .. } in placed {
+            let Some(said) = said.get_mut(at[*file]) else { continue };
+            let class = match (note, list.fused) {
+                (Some(_), _) => 0,
+                (None, true) => 1,
+                (None, false) => 2,
+            };
+            said.push(Reason { class, rank: *rank, list: list.name, note: note.as_deref() });
+        }
+    }
+    let shown = files.iter().zip(said).map(|(file, mut said)| {
         // Stable: what is equally strong stays in the order of the table.
         said.sort_by_key(|reason| (reason.class, reason.rank));
         let mut reasons = Vec::<String>::new();
         for reason in said {
-            if !reasons.contains(&reason.text) && reasons.len() < REASONS {
-                reasons.push(reason.text.clone());
+            let text = reason.text();
+            if !reasons.contains(&text) {
+                reasons.push(text);
+            }
+            if reasons.len() == REASONS {
+                break;
             }
         }
         if reasons.is_empty() {
-            reasons.push(match self.evidence.corpus.roles[file] {
+            reasons.push(match evidence.corpus.roles[*file] {
                 Role::Source => "no signal".to_owned(),
                 Role::Test => "a test, ranked after sources".to_owned(),
                 Role::Aside => "documentation or example, ranked after sources".to_owned(),
             });
         }
         reasons
-    }
+    });
+    shown.collect()
 }
 
 #[cfg(test)]

@@ -182,33 +182,44 @@ pub(crate) type EachTerm = fn(&str, &mut dyn FnMut(&str));
 #[derive(Clone)]
 pub(crate) struct TermTokenizer(pub(crate) EachTerm);
 
-/// Terms of one text, one after the other in one buffer.
-pub(crate) struct Terms {
-    terms: String,
-    ends: std::vec::IntoIter<usize>,
+/// Terms of one text.
+pub(crate) struct Terms<'t> {
+    text: &'t str,
+    each: EachTerm,
+    /// The terms in one buffer and the end of each, for who takes them one by one.
+    listed: Option<(String, std::vec::IntoIter<usize>)>,
     start: usize,
     token: Token,
 }
 
 impl Tokenizer for TermTokenizer {
-    type TokenStream<'a> = Terms;
+    type TokenStream<'a> = Terms<'a>;
 
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> Terms {
-        let mut terms = String::with_capacity(text.len() * 2);
-        let mut ends = Vec::with_capacity(text.len() / 4);
-        (self.0)(text, &mut |term| {
-            terms.push_str(term);
-            ends.push(terms.len());
-        });
-        Terms { terms, ends: ends.into_iter(), start: 0, token: Token::default() }
+    fn token_stream<'a>(&'a mut self, text: &'a str) -> Terms<'a> {
+        Terms { text, each: self.0, listed: None, start: 0, token: Token::default() }
     }
 }
 
-impl TokenStream for Terms {
+impl Terms<'_> {
+    fn list(&self) -> (String, std::vec::IntoIter<usize>) {
+        let (mut terms, mut ends) = (String::new(), Vec::new());
+        (self.each)(self.text, &mut |term| {
+            terms.push_str(term);
+            ends.push(terms.len());
+        });
+        (terms, ends.into_iter())
+    }
+}
+
+impl TokenStream for Terms<'_> {
     fn advance(&mut self) -> bool {
-        let Some(end) = self.ends.next() else { return false };
+        if self.listed.is_none() {
+            self.listed = Some(self.list());
+        }
+        let Some((terms, ends)) = &mut self.listed else { return false };
+        let Some(end) = ends.next() else { return false };
         self.token.text.clear();
-        self.token.text.push_str(&self.terms[self.start..end]);
+        self.token.text.push_str(&terms[self.start..end]);
         self.token.position = self.token.position.wrapping_add(1);
         self.start = end;
         true
@@ -220,6 +231,17 @@ impl TokenStream for Terms {
 
     fn token_mut(&mut self) -> &mut Token {
         &mut self.token
+    }
+
+    /// What indexing calls: hands each term on as it is found.
+    fn process(&mut self, sink: &mut dyn FnMut(&Token)) {
+        let token = &mut self.token;
+        (self.each)(self.text, &mut |term| {
+            token.text.clear();
+            token.text.push_str(term);
+            token.position = token.position.wrapping_add(1);
+            sink(token);
+        });
     }
 }
 
@@ -242,6 +264,18 @@ mod tests {
         assert_eq!(terms("parseXML utf8Decode"), "parse xml =parsexml utf decode =utf8decode");
         assert_eq!(terms("The QuerySet is not 42 1e5 Übergröße"), "query set =queryset übergröße");
         assert_eq!(terms("def return self"), "");
+    }
+
+    #[test]
+    fn a_stream_gives_the_same_terms_one_by_one_and_all_at_once() {
+        let text = "parseXML of utf8Decode, twice: parseXML";
+        let mut tokenizer = TermTokenizer(|text, emit| each_term(text, emit));
+        let mut pushed = Vec::new();
+        tokenizer.token_stream(text).process(&mut |token| pushed.push(token.clone()));
+        let mut stream = tokenizer.token_stream(text);
+        let pulled = std::iter::from_fn(|| stream.advance().then(|| stream.token().clone()));
+        assert_eq!(pulled.collect::<Vec<_>>(), pushed);
+        assert_eq!(pushed.len(), 9);
     }
 
     #[test]

@@ -16,12 +16,15 @@ macro_rules! pattern {
 }
 
 pattern!(BACKTICKED, r"`([^`\n]{1,80})`");
-pattern!(CALLED, r"([A-Za-z_]\w*)\(");
-pattern!(DOTTED, r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+");
-pattern!(FROM, r"(?m)\bfrom[ \t]+([A-Za-z_][\w.]*)[ \t]+import[ \t]+(\([^)]{1,2000}\)|[\w, \t*]+)");
+pattern!(CALLED, r"([A-Za-z_][[:word:]]*)\(");
+pattern!(DOTTED, r"[A-Za-z_][[:word:]]*(?:\.[A-Za-z_][[:word:]]*)+");
+pattern!(
+    FROM,
+    r"(?m)(?-u:\b)from[ \t]+([A-Za-z_][[:word:].]*)[ \t]+import[ \t]+(\([^)]{1,2000}\)|[[:word:], \t*]+)"
+);
 pattern!(
     IMPORT,
-    r"(?m)^\s*import[ \t]+([A-Za-z_][\w.]*(?:[ \t]+as[ \t]+\w+)?(?:[ \t]*,[ \t]*[A-Za-z_][\w.]*(?:[ \t]+as[ \t]+\w+)?)*)"
+    r"(?m)^\s*import[ \t]+([A-Za-z_][[:word:].]*(?:[ \t]+as[ \t]+[[:word:]]+)?(?:[ \t]*,[ \t]*[A-Za-z_][[:word:].]*(?:[ \t]+as[ \t]+[[:word:]]+)?)*)"
 );
 
 /// See the fields of [`Issue`].

@@ -7,6 +7,8 @@ use regex::Regex;
 
 use crate::retrieval::issue::{Frame, Issue, Mention};
 
+// `[[:word:]]` and not `\w`, here and wherever issues are read: compiling the tables of Unicode took
+// longer than a ranking, and a file's name in Chinese prose ends where the prose begins.
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a constant pattern that the tests use")
 }
@@ -23,30 +25,30 @@ pattern!(
     r#"(?:github\.com/[^/\s]+/[^/\s]+/(?:blob|tree|blame|raw)|raw\.githubusercontent\.com/[^/\s]+/[^/\s]+)/([^\s)>\]"'#?]+)"#
 );
 pattern!(ADDRESS, r#"(?:https?|ftp)://[^\s)>\]"']+"#);
-pattern!(NUMBERED_ADDRESS, r"/(?:issues?|pull|ticket|tickets|bugs?)/(\d{1,7})\b");
+pattern!(NUMBERED_ADDRESS, r"/(?:issues?|pull|ticket|tickets|bugs?)/([0-9]{1,7})(?-u:\b)");
 pattern!(
     NUMBERED,
-    r"(?i)(?:^|[\s(\[,;])(?:#|gh-|(?:issue|ticket|bug|pull request|pr)s?\s+#?)(\d{2,7})\b"
+    r"(?i)(?:^|[\s(\[,;])(?:#|gh-|(?:issue|ticket|bug|pull request|pr)s?\s+#?)([0-9]{2,7})(?-u:\b)"
 );
 // `name==1.2`, `name: 1.2.3`, `name 1.2.3 py37_0`: lists of installed packages.
 pattern!(
     VERSIONED,
-    r"^\s*[*-]?\s*[\w.\- ]{1,40}(?:==|:\s|\s{2,}|\s)\s*v?\d+(?:\.\w+)+[\w.+\-]*(?:\s+\S+){0,2}\s*$"
+    r"^\s*[*-]?\s*[[:word:].\- ]{1,40}(?:==|:\s|\s{2,}|\s)\s*v?[0-9]+(?:\.[[:word:]]+)+[[:word:].+\-]*(?:\s+\S+){0,2}\s*$"
 );
 // CPython and the debug page of Django; IPython's two forms; pytest's two forms.
-pattern!(CPYTHON, r#"^\s*(?:E\s+)?File "([^"]+)",?(?: line \d+,?)?(?: in (\S+))?"#);
-pattern!(IPYTHON, r"^\s*(?:File\s+)?([\w~./\\\-]+\.py)(?::\d+,? in |\s+in\s+)([^\s(]+)");
-pattern!(PYTEST, r"^\s*([\w./\\\-]+\.py):\d+:(?: in (\S+))?");
+pattern!(CPYTHON, r#"^\s*(?:E\s+)?File "([^"]+)",?(?: line [0-9]+,?)?(?: in (\S+))?"#);
+pattern!(IPYTHON, r"^\s*(?:File\s+)?([[:word:]~./\\\-]+\.py)(?::[0-9]+,? in |\s+in\s+)([^\s(]+)");
+pattern!(PYTEST, r"^\s*([[:word:]./\\\-]+\.py):[0-9]+:(?: in (\S+))?");
 pattern!(
     ERROR,
-    r"^\s*(?:E\s+|>\s*)?((?:[\w]+\.)*[A-Z]\w*(?:Error|Exception|Warning|Exit|Interrupt|NotFound|DoesNotExist|Failed|Invalid\w*)):\s+(\S.*)$"
+    r"^\s*(?:E\s+|>\s*)?((?:[[:word:]]+\.)*[A-Z][[:word:]]*(?:Error|Exception|Warning|Exit|Interrupt|NotFound|DoesNotExist|Failed|Invalid[[:word:]]*)):\s+(\S.*)$"
 );
 pattern!(
     TRACEBACK,
     r"^\s*(?:E\s+)?(?:Traceback \(most recent call last\)|Traceback:?\s*$|-{20,}$)"
 );
-pattern!(PATH, r"[\w./\\\-]*\w\.(?:pyx?|pyi|cfg|toml|ini)\b");
-pattern!(PROMPT, r"^\s*(?:>>>|\.\.\.|In \[\d+\]:|\.\.\.:)\s?(.*)$");
+pattern!(PATH, r"[[:word:]./\\\-]*[[:word:]]\.(?:pyx?|pyi|cfg|toml|ini)(?-u:\b)");
+pattern!(PROMPT, r"^\s*(?:>>>|\.\.\.|In \[[0-9]+\]:|\.\.\.:)\s?(.*)$");
 
 /// Mentions kept; more is a listing.
 const MENTIONS: usize = 2000;

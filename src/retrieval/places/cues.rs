@@ -49,16 +49,16 @@ macro_rules! pattern {
     };
 }
 
-pattern!(CPYTHON, r#"File "([^"]+)", line (\d+)(?:, in ([\w.<>]+))?"#);
-pattern!(IPYTHON, r"^\s*(?:File\s+)?([\w~./\\\-]+\.py)(?::(\d+),?)? in ([\w.]+)\(");
-pattern!(PYTEST, r"^\s*([\w./\\\-]+\.py):(\d+):");
+pattern!(CPYTHON, r#"File "([^"]+)", line ([0-9]+)(?:, in ([[:word:].<>]+))?"#);
+pattern!(IPYTHON, r"^\s*(?:File\s+)?([[:word:]~./\\\-]+\.py)(?::([0-9]+),?)? in ([[:word:].]+)\(");
+pattern!(PYTEST, r"^\s*([[:word:]./\\\-]+\.py):([0-9]+):");
 pattern!(
     LINK,
-    r"github\.com/[^/\s]+/[^/\s]+/(?:blob|blame)/[^/\s]+/([^\s)>\]#?]+)#L(\d+)(?:-L?(\d+))?"
+    r"github\.com/[^/\s]+/[^/\s]+/(?:blob|blame)/[^/\s]+/([^\s)>\]#?]+)#L([0-9]+)(?:-L?([0-9]+))?"
 );
 // Markers of debuggers and quotes before a line of source.
-pattern!(MARKER, r"^\s*(?:>>>|\.\.\.|[-=]*>|E\s\s|>)?\s*(?:\d+\s)?\s*");
-pattern!(DOTTED, r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+");
+pattern!(MARKER, r"^\s*(?:>>>|\.\.\.|[-=]*>|E\s\s|>)?\s*(?:[0-9]+\s)?\s*");
+pattern!(DOTTED, r"[A-Za-z_][[:word:]]*(?:\.[A-Za-z_][[:word:]]*)+");
 
 /// Shorter lines occur everywhere.
 const QUOTED: usize = 12;

@@ -93,35 +93,77 @@ pub(crate) fn best_message(evidence: &Evidence) -> Vec<Hit> {
     hits(scores)
 }
 
-/// All messages that ever concerned a file as one document: BM25 (k1 1.5, b 0.6), each message's
-/// terms divided by the root of its number of files.
-fn documents(evidence: &Evidence, weight: fn(&Term) -> f64) -> Vec<Hit> {
-    let mut documents = BTreeMap::<usize, (f64, BTreeMap<usize, f64>)>::new();
-    for commit in &evidence.past.commits {
-        let share = 1.0 / (commit.breadth as f64).sqrt();
-        for file in sources(evidence, commit) {
-            let document = documents.entry(file).or_default();
-            document.0 += commit.length * share;
-            for (term, count) in &commit.counts {
-                *document.1.entry(*term).or_default() += count * share;
+/// All messages that ever concerned a file as one document, each message's terms divided by the root
+/// of its number of files.
+pub(crate) struct Documents {
+    all: Vec<Document>,
+    /// Documents that have each term.
+    with_term: Vec<usize>,
+    average: f64,
+}
+
+struct Document {
+    file: usize,
+    length: f64,
+    /// Terms with their counts.
+    counts: Vec<(usize, f64)>,
+}
+
+impl Documents {
+    pub(crate) fn of(evidence: &Evidence) -> Self {
+        let commits = &evidence.past.commits;
+        let mut of_files = vec![Vec::new(); evidence.corpus.files.len()];
+        for (at, commit) in commits.iter().enumerate() {
+            for file in sources(evidence, commit) {
+                of_files[file].push(at);
             }
         }
+        let mut with_term = vec![0; evidence.past.terms.len()];
+        let mut sums = vec![0.0; with_term.len()];
+        let mut all = Vec::new();
+        for (file, own) in of_files.iter().enumerate().filter(|(_, own)| !own.is_empty()) {
+            let mut length = 0.0;
+            let mut terms = Vec::new();
+            for at in own {
+                let commit = &commits[*at];
+                let share = 1.0 / (commit.breadth as f64).sqrt();
+                length += commit.length * share;
+                for (term, count) in &commit.counts {
+                    if sums[*term] == 0.0 {
+                        terms.push(*term);
+                    }
+                    sums[*term] += count * share;
+                }
+            }
+            terms.sort_unstable();
+            let counts = terms.into_iter().map(|term| {
+                with_term[term] += 1;
+                (term, std::mem::take(&mut sums[term]))
+            });
+            all.push(Document { file, length, counts: counts.collect() });
+        }
+        let lengths = all.iter().map(|document| document.length).sum::<f64>();
+        let average = (lengths / all.len().max(1) as f64).max(f64::MIN_POSITIVE);
+        Self { all, with_term, average }
     }
-    let total = documents.len();
-    let average = documents.values().map(|(length, _)| length).sum::<f64>() / total.max(1) as f64;
-    let mut with_term = vec![0; evidence.past.terms.len()];
-    for term in documents.values().flat_map(|(_, counts)| counts.keys()) {
-        with_term[*term] += 1;
-    }
-    let score = |(length, counts): &(f64, BTreeMap<usize, f64>)| {
-        let norm = 1.5 * (0.4 + 0.6 * length / average.max(f64::MIN_POSITIVE));
-        let part = |(term, count): (&usize, &f64)| {
-            let weight = weight(&evidence.past.terms[*term]);
-            weight * idf(total, with_term[*term]) * count / (norm + count)
+
+    /// BM25 (k1 1.5, b 0.6).
+    fn ranked(&self, terms: &[Term], weight: fn(&Term) -> f64) -> Vec<Hit> {
+        let weights = terms.iter().zip(&self.with_term);
+        let weights = weights.map(|(term, with)| weight(term) * idf(self.all.len(), *with));
+        let weights = weights.collect::<Vec<_>>();
+        let hit = |document: &Document| {
+            let norm = 1.5 * (0.4 + 0.6 * document.length / self.average);
+            let part = |(term, count): &(usize, f64)| weights[*term] * count / (norm + count);
+            let score = document.counts.iter().map(part).sum();
+            Hit { file: document.file, score, note: None }
         };
-        counts.iter().map(part).sum::<f64>()
-    };
-    hits(documents.iter().map(|(file, document)| (*file, score(document))).collect())
+        self.all.iter().map(hit).collect()
+    }
+}
+
+fn documents(evidence: &Evidence, weight: fn(&Term) -> f64) -> Vec<Hit> {
+    evidence.documents().ranked(&evidence.past.terms, weight)
 }
 
 /// Messages by the title.

@@ -1,7 +1,5 @@
 //! Words of the issue in files, in their fields, and in their functions.
 
-use std::collections::BTreeMap;
-
 use crate::retrieval::evidence::Evidence;
 use crate::retrieval::fuse::Hit;
 use crate::retrieval::index::ChunkHit;
@@ -112,17 +110,16 @@ pub(crate) fn lines(evidence: &Evidence) -> Vec<Hit> {
 
 /// The sum of the chunks of each file, each by its score and its place among them.
 fn by_file(chunks: &[ChunkHit], weight: fn(usize) -> f64) -> Vec<Hit> {
-    let mut files = BTreeMap::<usize, Vec<f64>>::new();
-    for chunk in chunks {
-        files.entry(chunk.file).or_default().push(chunk.score);
-    }
-    let hit = |(file, mut scores): (usize, Vec<f64>)| {
+    let mut scores = Vec::new();
+    let hit = |chunks: &[ChunkHit]| {
+        scores.clear();
+        scores.extend(chunks.iter().map(|chunk| chunk.score));
         scores.sort_by(|a, b| b.total_cmp(a));
-        let scores = scores.iter().enumerate();
-        let score = scores.map(|(place, score)| weight(place) * score).sum();
-        Hit { file, score, note: None }
+        let weighed = scores.iter().enumerate().map(|(place, score)| weight(place) * score);
+        Hit { file: chunks[0].file, score: weighed.sum(), note: None }
     };
-    files.into_iter().map(hit).collect()
+    // They come ordered by file.
+    chunks.chunk_by(|a, b| a.file == b.file).map(hit).collect()
 }
 
 fn best(place: usize) -> f64 {

@@ -1,6 +1,6 @@
 //! Past commits in terms of the base tree and of one issue's queries.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::retrieval::chronicle::History;
 use crate::retrieval::corpus::{Corpus, is_python};
@@ -53,7 +53,7 @@ impl Past {
         let chronicle = &*history.chronicle;
         let mut terms = Vec::new();
         // By number of the word in the chronicle, its place among `terms`.
-        let mut wanted = HashMap::new();
+        let mut wanted = FxHashMap::default();
         for (term, weight) in &queries.inflected {
             if let Some(word) = chronicle.word(term) {
                 wanted.insert(word, terms.len());

@@ -1,7 +1,9 @@
 //! Names of files and folders in the issue's words, whatever the spelling: `FileBasedCache` lives
 //! in `filebased.py`, and "sub figures" in `subfigure.py`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
 
 use crate::retrieval::evidence::Evidence;
 use crate::retrieval::fuse::Hit;
@@ -48,7 +50,7 @@ pub(crate) fn stems(evidence: &Evidence) -> Vec<Hit> {
     let mut words = BTreeMap::new();
     said(&evidence.issue.text, 0.5, &mut words);
     said(&evidence.issue.title, 1.0, &mut words);
-    let mut namesakes = HashMap::<String, Vec<usize>>::new();
+    let mut namesakes = FxHashMap::<String, Vec<usize>>::default();
     for file in &evidence.corpus.sources {
         let path = evidence.corpus.files[*file].path.as_str();
         let mut parts = path.rsplit('/');
@@ -82,7 +84,7 @@ pub(crate) fn folders(evidence: &Evidence) -> Vec<Hit> {
     let folder = |file: usize| {
         evidence.corpus.files[file].path.rsplit_once('/').map_or("", |(folder, _)| folder)
     };
-    let mut best = BTreeMap::<&str, Vec<(usize, f64)>>::new();
+    let mut best = FxHashMap::<&str, Vec<(usize, f64)>>::default();
     for (file, score) in evidence.quick() {
         let files = best.entry(folder(*file)).or_default();
         if files.len() < 4 {
