@@ -337,6 +337,28 @@ impl Checkout {
         &self.database
     }
 
+    /// Whether the clone's history is cut off.
+    #[must_use]
+    pub fn is_shallow(&self) -> bool {
+        self.database.parent().is_some_and(|git_dir| git_dir.join("shallow").is_file())
+    }
+
+    /// The command that gets what a partial clone lacks of this commit.
+    #[must_use]
+    pub fn fetch_of_content(&self) -> String {
+        let (path, base) = (self.path.display(), &self.base);
+        format!("git -C {path} fetch --refetch --no-filter origin {base}")
+    }
+
+    /// The command that gets the ancestors that a clone lacks, or what they changed.
+    #[must_use]
+    pub fn fetch_of_history(&self) -> String {
+        match self.is_shallow() {
+            true => format!("git -C {} fetch --unshallow", self.path.display()),
+            false => self.fetch_of_content(),
+        }
+    }
+
     /// A reader of files that does not wait for other readers.
     ///
     /// # Errors

@@ -87,6 +87,9 @@ async fn build(args: BuildIndexArgs, output: &OutputArgs) -> Result<(), CliError
 
 async fn query(args: QueryArgs, output: &OutputArgs) -> Result<(), CliError> {
     let text = issue::read(&args.issue).await?;
+    if text.trim().is_empty() {
+        return Err(CliError::usage("the issue is empty: there is nothing to search for"));
+    }
     let (opened, config, open_seconds) = look(args.commit, args.index, output).await?;
     let mut seconds = Vec::new();
     let mut ranked = Vec::new();
