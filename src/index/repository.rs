@@ -368,6 +368,13 @@ impl State {
         if path.join(META).exists() != path.join(MANAGED).exists() {
             return Err(IndexError::InternalError("a file is missing".to_owned()));
         }
+        for entry in std::fs::read_dir(path)?.flatten() {
+            // Of such a file tantivy would read the footer that it has no room for.
+            if entry.metadata().is_ok_and(|data| (1..FOOTER).contains(&data.len())) {
+                let name = entry.file_name();
+                return Err(IndexError::InternalError(format!("{} is damaged", name.display())));
+            }
+        }
         let blobs = BlobIndex::open(path)?;
         let segments = Arc::new(blobs.segments()?);
         Ok(Self { blobs, segments, kept: true })
@@ -377,6 +384,9 @@ impl State {
 /// tantivy's record of the segments, and that of its files.
 const META: &str = "meta.json";
 const MANAGED: &str = ".managed.json";
+
+/// Bytes that end each file of a segment.
+const FOOTER: u64 = 8;
 
 fn blobs_name() -> String {
     format!("blobs-{INDEX_VERSION}")

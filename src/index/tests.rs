@@ -198,32 +198,56 @@ fn damage_is_told_once_and_changes_nothing() {
     let expected = alone(repo.path(), base);
     let all = files(whole.path());
     assert!(all.len() > 10, "{all:?}");
-    for file in &all {
-        let name = file.file_name().unwrap().to_str().unwrap();
-        let needed = !(name == "used" || name.ends_with("lock"));
-        for damage in ["truncated", "emptied", "overwritten", "removed"] {
-            let dir = tempfile::tempdir().unwrap();
-            copy(whole.path(), dir.path());
-            let place = dir.path().join(file);
-            let bytes = std::fs::read(&place).unwrap();
-            match damage {
-                "truncated" => std::fs::write(&place, &bytes[..bytes.len() / 2]).unwrap(),
-                "emptied" => std::fs::write(&place, b"").unwrap(),
-                "overwritten" => std::fs::write(&place, vec![0xa5; bytes.len().max(64)]).unwrap(),
-                _ => std::fs::remove_file(&place).unwrap(),
-            }
-            let (ranked, told) =
-                rank(&IndexCache::at(dir.path().to_owned(), PLENTY), repo.path(), base);
-            let case = format!("{} {damage}: {told:?}", file.display());
-            assert_eq!(ranked, expected, "{case}");
-            let silent = !needed || (name.starts_with("history") && damage == "removed");
-            assert_eq!(told.len(), usize::from(!silent), "{case}");
-            // It is mended by then.
-            let (ranked, told) =
-                rank(&IndexCache::at(dir.path().to_owned(), PLENTY), repo.path(), base);
-            assert_eq!((ranked, told), (expected.clone(), Vec::new()), "{case}");
+    let damages = ["truncated", "shortened", "emptied", "overwritten", "changed", "removed"];
+    std::thread::scope(|scope| {
+        for damage in damages {
+            let (all, whole, path, expected) = (&all, whole.path(), repo.path(), &expected);
+            scope.spawn(move || {
+                for file in all {
+                    damaged(whole, file, damage, path, base, expected);
+                }
+            });
         }
+    });
+}
+
+/// Ranks twice from a copy of a cache of which one file is damaged.
+fn damaged(
+    whole: &Path,
+    file: &Path,
+    damage: &str,
+    repo: &Path,
+    base: &str,
+    expected: &[RankedFile],
+) {
+    let dir = tempfile::tempdir().unwrap();
+    copy(whole, dir.path());
+    let place = dir.path().join(file);
+    let bytes = std::fs::read(&place).unwrap();
+    match damage {
+        "truncated" => std::fs::write(&place, &bytes[..bytes.len() / 2]).unwrap(),
+        "shortened" => std::fs::write(&place, &bytes[..bytes.len().min(5)]).unwrap(),
+        "emptied" => std::fs::write(&place, b"").unwrap(),
+        "overwritten" => std::fs::write(&place, vec![0xa5; bytes.len().max(64)]).unwrap(),
+        "changed" => {
+            let mut bytes = bytes;
+            bytes.first_mut().into_iter().for_each(|byte| *byte ^= 1);
+            std::fs::write(&place, bytes).unwrap();
+        }
+        _ => std::fs::remove_file(&place).unwrap(),
     }
+    let cache = || IndexCache::at(dir.path().to_owned(), PLENTY);
+    let (ranked, told) = rank(&cache(), repo, base);
+    let case = format!("{} {damage}: {told:?}", file.display());
+    assert_eq!(ranked, expected, "{case}");
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let needed = !(name == "used" || name.ends_with("lock"));
+    let silent = !needed || (name.starts_with("history") && damage == "removed");
+    assert_eq!(told.len(), usize::from(!silent), "{case}");
+    // It is mended by then.
+    let (ranked, told) = rank(&cache(), repo, base);
+    assert_eq!(ranked, expected, "{case}");
+    assert_eq!(told, [] as [&str; 0], "{case}");
 }
 
 #[test]
