@@ -128,8 +128,13 @@ fn name(checkout: &Checkout) -> String {
 /// Says whether it was removed, and not in use.
 fn remove(path: &Path) -> std::io::Result<bool> {
     let lock = File::create(path.join(LOCK))?;
-    if lock.try_lock().is_err() {
-        return Ok(false);
+    let start = Instant::now();
+    while lock.try_lock().is_err() {
+        // A process that another thread is starting may hold what its parent has just closed.
+        if start.elapsed() > Duration::from_millis(200) {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
     // Gone at once for others, who may begin anew in its place while the files are deleted.
     let mut aside = path.as_os_str().to_owned();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::event::Events;
 use crate::index::cache::Home;
@@ -253,7 +254,7 @@ impl RepoIndex {
                 }
             }
         };
-        state.blobs.add(&keys, &read)?;
+        write(&state.blobs, &keys, &read)?;
         // Before the lock is gone: another process may empty the index after that.
         state.segments = Arc::new(state.blobs.segments()?);
         if let (Some(home), Some(_)) = (&self.home, &lock) {
@@ -273,6 +274,26 @@ impl RepoIndex {
             return;
         };
         *state = State::mended(home, error, events);
+    }
+}
+
+/// How long tantivy's own lock is waited for. Whoever has ours has that one too, but a process that
+/// another thread is starting may hold what its parent has just closed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn write(
+    blobs: &BlobIndex,
+    keys: &[BlobKey],
+    read: &(dyn Fn(usize) -> Option<String> + Sync),
+) -> Result<(), IndexError> {
+    let start = Instant::now();
+    loop {
+        match blobs.add(keys, read) {
+            Err(IndexError::LockFailure(..)) if start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
+        }
     }
 }
 
