@@ -11,6 +11,7 @@ mod git;
 mod history;
 mod layout;
 mod locate;
+mod loose;
 #[cfg(test)]
 pub(crate) mod testing;
 
