@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::cli::args::SettingsArgs;
+use crate::cli::error::CliError;
+use crate::cli::session;
+use crate::cli::settings::Settings;
+use crate::config::Config;
+use crate::index::IndexCache;
 
 /// What `agent index` does.
 #[derive(Debug, Subcommand)]
@@ -27,6 +32,17 @@ pub(crate) struct IndexSettings {
     pub(crate) cache: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
+}
+
+impl IndexSettings {
+    /// The indexes, and the settings that they are used with.
+    pub(crate) fn open(self) -> Result<(IndexCache, Config), CliError> {
+        let mut config = Settings::resolve(&self.settings, None)?.config;
+        if let Some(cache) = self.cache {
+            config.index.dir = cache;
+        }
+        Ok((session::index_cache(&config)?, config))
+    }
 }
 
 /// A commit of a repository.

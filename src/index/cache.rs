@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -60,13 +61,17 @@ impl IndexCache {
         if let Some(known) = open.get(checkout.database()) {
             return Arc::clone(known);
         }
-        let home = self.directory.as_ref().map(|directory| {
+        let home = self.directory.as_ref().and_then(|directory| {
             let home = Home { path: directory.join(name(checkout)), largest: self.largest };
-            home.touch();
-            self.evict(&home.path);
-            home
+            if let Err(error) = home.touch() {
+                let path = home.path.display();
+                events.notice(format!("cannot write {path} ({error}); the index stays in memory"));
+                return None;
+            }
+            home.evict_others();
+            Some(home)
         });
-        let index = Arc::new(RepoIndex::open(home, events));
+        let index = Arc::new(RepoIndex::open(checkout, home, events));
         open.insert(checkout.database().to_owned(), Arc::clone(&index));
         index
     }
@@ -74,51 +79,38 @@ impl IndexCache {
     /// What is on disk, the latest used first.
     #[must_use]
     pub fn kept(&self) -> Vec<Kept> {
-        let Some(directory) = &self.directory else { return Vec::new() };
-        let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-        let mut kept = Vec::new();
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let used = std::fs::metadata(path.join(USED)).and_then(|data| data.modified());
-            if let Ok(used) = used {
-                kept.push(Kept { bytes: size(&path), path, used });
-            }
-        }
-        kept.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.path.cmp(&b.path)));
-        kept
+        self.directory.as_deref().map(kept_in).unwrap_or_default()
     }
 
-    /// Where this repository's index lies; None when nothing is kept.
-    #[must_use]
-    pub fn home(&self, checkout: &Checkout) -> Option<PathBuf> {
-        self.directory.as_ref().map(|directory| directory.join(name(checkout)))
-    }
-
-    /// Removes what was used longest ago until the rest fits, but never `present`.
-    fn evict(&self, present: &Path) {
-        let mut total = 0;
-        for kept in self.kept() {
-            total += kept.bytes;
-            if total > self.largest && kept.path != present {
-                let _ = remove(&kept.path);
-                total -= kept.bytes;
-            }
-        }
-    }
-
-    /// Removes everything that is kept; what another process is writing stays.
+    /// Removes everything that is kept, and says how much that was; what another process is
+    /// writing stays.
     ///
     /// # Errors
     /// What the system says of the first directory that cannot be removed.
     pub fn clear(&self) -> std::io::Result<usize> {
-        let kept = self.kept();
-        for kept in &kept {
-            remove(&kept.path)?;
+        let mut removed = 0;
+        for kept in self.kept() {
+            removed += usize::from(remove(&kept.path)?);
         }
-        Ok(kept.len())
+        Ok(removed)
     }
 }
 
 const USED: &str = "used";
+const LOCK: &str = "lock";
+
+fn kept_in(directory: &Path) -> Vec<Kept> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut kept = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let used = std::fs::metadata(path.join(USED)).and_then(|data| data.modified());
+        if let Ok(used) = used {
+            kept.push(Kept { bytes: size(&path), path, used });
+        }
+    }
+    kept.sort_by(|a, b| b.used.cmp(&a.used).then_with(|| a.path.cmp(&b.path)));
+    kept
+}
 
 /// A name that people recognise, and a digest that tells repositories of one name apart.
 fn name(checkout: &Checkout) -> String {
@@ -133,12 +125,23 @@ fn name(checkout: &Checkout) -> String {
     format!("{}-{digest}", shown.trim_start_matches('.'))
 }
 
-fn remove(path: &Path) -> std::io::Result<()> {
-    let lock = File::create(path.join("lock"))?;
-    if lock.try_lock().is_err() {
-        return Ok(());
+/// Says whether it was removed, and not in use.
+fn remove(path: &Path) -> std::io::Result<bool> {
+    let lock = File::create(path.join(LOCK))?;
+    let start = Instant::now();
+    while lock.try_lock().is_err() {
+        // A process that another thread is starting may hold what its parent has just closed.
+        if start.elapsed() > Duration::from_millis(200) {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
-    std::fs::remove_dir_all(path)
+    // Gone at once for others, who may begin anew in its place while the files are deleted.
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}", std::process::id()));
+    std::fs::rename(path, &aside)?;
+    std::fs::remove_dir_all(&aside)?;
+    Ok(true)
 }
 
 /// Bytes of all files below a directory.
@@ -165,9 +168,33 @@ impl Home {
         self.path.join(name)
     }
 
-    fn touch(&self) {
-        let _ = std::fs::create_dir_all(&self.path);
-        let _ = std::fs::write(self.join(USED), b"");
+    fn touch(&self) -> std::io::Result<()> {
+        std::fs::create_dir_all(&self.path)?;
+        std::fs::write(self.join(USED), b"")
+    }
+
+    /// Removes the homes used longest ago until the rest fits, but never this one.
+    pub(crate) fn evict_others(&self) {
+        let mut total = size(&self.path);
+        for kept in self.path.parent().map(kept_in).unwrap_or_default() {
+            if kept.path == self.path {
+                continue;
+            }
+            total += kept.bytes;
+            if total > self.largest && remove(&kept.path).is_ok_and(|removed| removed) {
+                total -= kept.bytes;
+            }
+        }
+    }
+
+    /// Whether a lock is still the file that others would ask for: whoever removes a home removes
+    /// its lock too.
+    fn holds(&self, lock: &File) -> bool {
+        let same = |held: std::fs::Metadata, there: std::fs::Metadata| {
+            (held.dev(), held.ino()) == (there.dev(), there.ino())
+        };
+        let there = std::fs::metadata(self.join(LOCK));
+        lock.metadata().and_then(|held| Ok(same(held, there?))).unwrap_or(false)
     }
 
     /// Whether it takes more than all homes together may.
@@ -178,13 +205,17 @@ impl Home {
     /// Waits for the right to write here; held until the file is dropped, also by a process that
     /// dies. None when that cannot be had.
     pub(crate) fn lock(&self, events: &Events) -> Option<File> {
-        std::fs::create_dir_all(&self.path).ok()?;
-        let lock = File::create(self.join("lock")).ok()?;
         let start = Instant::now();
         let mut said = false;
         loop {
+            std::fs::create_dir_all(&self.path).ok()?;
+            let lock = File::create(self.join(LOCK)).ok()?;
             match lock.try_lock() {
-                Ok(()) => return Some(lock),
+                Ok(()) if self.holds(&lock) => {
+                    self.touch().ok()?;
+                    return Some(lock);
+                }
+                Ok(()) => {}
                 Err(std::fs::TryLockError::Error(_)) => return None,
                 Err(std::fs::TryLockError::WouldBlock) => {}
             }

@@ -59,9 +59,14 @@ pub(crate) fn plan(checkout: &Checkout, events: &Events) -> Plan {
         }
         files.push(CorpusFile { path: file.path.clone(), blob });
     }
+    if files.is_empty() {
+        events.notice("the commit has no file that could be ranked");
+    }
     if missing > 0 {
         events.notice(format!(
-            "the content of {missing} files is not in this clone; they are ranked by path alone"
+            "the content of {missing} files is not in this clone; they are ranked by path alone \
+             (`{}` gets it)",
+            checkout.fetch_of_content()
         ));
     }
     if large > 0 {

@@ -14,13 +14,23 @@ const MAGIC: &[u8; 8] = b"agenthst";
 /// Commits of one repository, in memory and on disk.
 #[derive(Debug)]
 pub(crate) struct HistoryStore {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    chronicle: Arc<Chronicle>,
+    /// Where it is kept, if it is.
     path: Option<PathBuf>,
-    chronicle: Mutex<Arc<Chronicle>>,
+    /// Whether nothing was missing when its commits were read.
+    complete: bool,
 }
 
 impl HistoryStore {
-    /// Reads what is kept in a directory, if anything.
-    pub(crate) fn open(home: Option<&Path>, events: &Events) -> Self {
+    /// Reads what is kept in a directory, if anything. Of a shallow clone nothing is: what it knows
+    /// ends where the clone was cut off, which the next fetch may change in either direction.
+    pub(crate) fn open(checkout: &Checkout, home: Option<&Path>, events: &Events) -> Self {
+        let home = home.filter(|_| !checkout.is_shallow());
         let path = home.map(|home| home.join(format!("history-{CHRONICLE_VERSION}.bin")));
         let mut chronicle = Chronicle::default();
         if let Some(path) = &path
@@ -34,7 +44,8 @@ impl HistoryStore {
                 )),
             }
         }
-        Self { path, chronicle: Mutex::new(Arc::new(chronicle)) }
+        let chronicle = Arc::new(chronicle);
+        Self { known: Mutex::new(Known { chronicle, path, complete: true }) }
     }
 
     /// Up to `limit` ancestors of a checkout's commit, in the order of [`Checkout::ancestors`].
@@ -42,21 +53,24 @@ impl HistoryStore {
         if limit == 0 {
             return History::default();
         }
-        let mut chronicle = self.chronicle.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = chronicle.size().0;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { chronicle, path, complete } = &mut *known;
+        let before = (chronicle.size().0, *complete);
         let mut ancestors = Vec::new();
-        let mut complete = true;
         checkout.with_commits(|read| {
             checkout.ancestors(limit, |id| {
                 let number = match chronicle.find(id) {
                     Some(number) => number,
                     None => {
-                        let commit = read(id)?;
-                        complete &= commit.complete;
+                        let Some(commit) = read(id) else {
+                            *complete = false;
+                            return None;
+                        };
+                        *complete &= commit.complete;
                         let files = commit.files.into_iter();
                         let files =
                             files.map(|file| PastFile { path: file.path, old_path: file.old_path });
-                        Arc::make_mut(&mut *chronicle).add(PastCommit {
+                        Arc::make_mut(chronicle).add(PastCommit {
                             id,
                             parents: commit.parents,
                             time: commit.time,
@@ -69,20 +83,27 @@ impl HistoryStore {
                 Some(chronicle.parents(number).to_vec())
             });
         });
-        // What a later fetch would complete is not kept.
-        if complete
-            && chronicle.size().0 > known
-            && let Some(path) = &self.path
-            && let Err(error) = save(path, &chronicle)
-        {
-            events.notice(format!("cannot keep the history in {}: {error}", path.display()));
+        if before.1 && !*complete {
+            events.notice(format!(
+                "part of the history is not in this clone; `{}` gets it",
+                checkout.fetch_of_history()
+            ));
         }
-        History::new(Arc::clone(&chronicle), ancestors)
+        // What a later fetch would complete is not kept.
+        if *complete
+            && chronicle.size().0 > before.0
+            && let Some(place) = path
+            && let Err(error) = save(place, chronicle)
+        {
+            events.notice(format!("cannot keep the history in {}: {error}", place.display()));
+            *path = None;
+        }
+        History::new(Arc::clone(chronicle), ancestors)
     }
 
     /// Commits, words and paths that are known.
     pub(crate) fn size(&self) -> (usize, usize, usize) {
-        self.chronicle.lock().unwrap_or_else(PoisonError::into_inner).size()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).chronicle.size()
     }
 }
 

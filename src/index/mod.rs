@@ -9,6 +9,8 @@ mod files;
 mod history;
 mod opened;
 mod repository;
+#[cfg(test)]
+mod tests;
 
 pub use cache::{IndexCache, Kept};
 pub use files::candidates;

@@ -1,6 +1,6 @@
 //! A commit with all that is known of it, ready to be asked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::artifact::RankedFile;
@@ -16,7 +16,6 @@ pub struct Opened {
     index: Arc<RepoIndex>,
     corpus: Corpus,
     history: History,
-    home: Option<PathBuf>,
 }
 
 impl IndexCache {
@@ -33,8 +32,7 @@ impl IndexCache {
     ) -> Result<Opened, RepoError> {
         let index = self.of(&checkout, events);
         let (corpus, history) = index.look(&checkout, history, events)?;
-        let home = self.home(&checkout);
-        Ok(Opened { checkout, index, corpus, history, home })
+        Ok(Opened { checkout, index, corpus, history })
     }
 }
 
@@ -77,7 +75,7 @@ impl Opened {
 
     /// Where it is kept; None when it is not.
     #[must_use]
-    pub fn home(&self) -> Option<&Path> {
-        self.home.as_deref()
+    pub fn home(&self) -> Option<PathBuf> {
+        self.index.kept_in()
     }
 }

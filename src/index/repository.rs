@@ -1,7 +1,8 @@
 //! One repository's index: opened, extended, mended.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::event::Events;
 use crate::index::cache::Home;
@@ -61,8 +62,9 @@ impl From<RepoError> for Failure {
 
 impl RepoIndex {
     /// Opens what lies in a home; what cannot be opened is made anew, with a notice.
-    pub(crate) fn open(home: Option<Home>, events: &Events) -> Self {
-        let history = HistoryStore::open(home.as_ref().map(|home| home.path.as_path()), events);
+    pub(crate) fn open(checkout: &Checkout, home: Option<Home>, events: &Events) -> Self {
+        let directory = home.as_ref().map(|home| home.path.as_path());
+        let history = HistoryStore::open(checkout, directory, events);
         let state = match &home {
             None => State::in_memory(),
             Some(home) => State::on_disk(home, events),
@@ -91,11 +93,11 @@ impl RepoIndex {
 
     fn corpus(&self, checkout: &Checkout, events: &Events) -> Result<Corpus, RepoError> {
         let mut plan = files::plan(checkout, events);
-        self.trying(checkout, events, |state| {
+        // Another thread may empty the index as soon as this one lets go of it.
+        let segments = self.trying(checkout, events, |state| {
             self.fill(state, &mut [(checkout, &mut plan)], events)?;
-            Ok(())
+            Ok(Arc::clone(&state.segments))
         })?;
-        let segments = Arc::clone(&self.state().segments);
         match plan.clone().corpus(&segments) {
             Ok(corpus) => Ok(corpus),
             Err(error) => {
@@ -139,13 +141,13 @@ impl RepoIndex {
     }
 
     /// Indexes what is new in many checkouts of this repository at once, which costs less than one
-    /// by one.
+    /// by one. What is to be said of each of them is left to [`RepoIndex::look`].
     ///
     /// # Errors
     /// [`RepoError`] when a file that is there cannot be read.
     pub fn prepare(&self, checkouts: &[&Checkout], events: &Events) -> Result<(), RepoError> {
         let Some(first) = checkouts.first() else { return Ok(()) };
-        let plans = checkouts.iter().map(|checkout| files::plan(checkout, events));
+        let plans = checkouts.iter().map(|checkout| files::plan(checkout, &Events::discard()));
         let mut plans = plans.collect::<Vec<_>>();
         self.trying(first, events, |state| {
             let mut work = checkouts.iter().copied().zip(&mut plans).collect::<Vec<_>>();
@@ -158,6 +160,13 @@ impl RepoIndex {
     pub fn size(&self) -> IndexSize {
         let (blobs, documents, segments) = self.state().segments.size();
         IndexSize { blobs, documents, segments, commits: self.history.size().0 }
+    }
+
+    /// Where it is kept; None when it is in memory.
+    #[must_use]
+    pub fn kept_in(&self) -> Option<PathBuf> {
+        let home = self.home.as_ref().filter(|_| self.state().kept);
+        home.map(|home| home.path.clone())
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -197,10 +206,10 @@ impl RepoIndex {
             Some(home) if state.kept => match home.lock(events) {
                 Some(lock) => {
                     if home.is_full() {
-                        *state = State::anew(home, events);
+                        *state = State::anew(home)?;
+                    } else {
+                        state.refresh(home)?;
                     }
-                    // Another process may have been here meanwhile.
-                    state.segments = Arc::new(state.blobs.segments()?);
                     missing = self::missing(&state.segments, work);
                     Some(lock)
                 }
@@ -245,12 +254,16 @@ impl RepoIndex {
                 }
             }
         };
-        state.blobs.add(&keys, &read)?;
+        write(&state.blobs, &keys, &read)?;
+        // Before the lock is gone: another process may empty the index after that.
+        state.segments = Arc::new(state.blobs.segments()?);
+        if let (Some(home), Some(_)) = (&self.home, &lock) {
+            home.evict_others();
+        }
         drop(lock);
         if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error.into());
         }
-        state.segments = Arc::new(state.blobs.segments()?);
         Ok(())
     }
 
@@ -260,9 +273,27 @@ impl RepoIndex {
             *state = State::in_memory();
             return;
         };
-        let lock = home.lock(events);
-        events.notice(format!("the index in {} is made anew: {error}", home.path.display()));
-        *state = if lock.is_some() { State::anew(home, events) } else { State::in_memory() };
+        *state = State::mended(home, error, events);
+    }
+}
+
+/// How long tantivy's own lock is waited for. Whoever has ours has that one too, but a process that
+/// another thread is starting may hold what its parent has just closed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn write(
+    blobs: &BlobIndex,
+    keys: &[BlobKey],
+    read: &(dyn Fn(usize) -> Option<String> + Sync),
+) -> Result<(), IndexError> {
+    let start = Instant::now();
+    loop {
+        match blobs.add(keys, read) {
+            Err(IndexError::LockFailure(..)) if start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
+        }
     }
 }
 
@@ -295,37 +326,88 @@ impl State {
     }
 
     fn on_disk(home: &Home, events: &Events) -> Self {
-        match Self::try_open(&home.join(&blobs_name())) {
-            Ok(state) => state,
-            Err(error) => {
-                events
-                    .notice(format!("the index in {} is made anew: {error}", home.path.display()));
-                match home.lock(events) {
-                    Some(_lock) => Self::anew(home, events),
-                    None => Self::in_memory(),
-                }
+        let path = home.join(&blobs_name());
+        // What fails here may be whole, and another process at work on it.
+        if path.join(META).exists()
+            && let Ok(state) = Self::try_open(&path)
+        {
+            return state;
+        }
+        let opened = {
+            let _lock = home.lock(events);
+            Self::try_open(&path)
+        };
+        opened.unwrap_or_else(|error| Self::mended(home, &error, events))
+    }
+
+    /// In place of an index that cannot be used.
+    fn mended(home: &Home, error: &IndexError, events: &Events) -> Self {
+        let path = home.path.display();
+        let lock = home.lock(events);
+        match lock.is_some().then(|| Self::anew(home)) {
+            Some(Ok(state)) => {
+                events.notice(format!("the index in {path} is made anew: {error}"));
+                state
+            }
+            Some(Err(error)) => {
+                events.notice(format!("cannot write {path} ({error}); the index stays in memory"));
+                Self::in_memory()
+            }
+            None => {
+                events.notice(format!("cannot write {path}; the index stays in memory"));
+                Self::in_memory()
             }
         }
     }
 
-    /// Empties the directory; its lock is held by the caller.
-    fn anew(home: &Home, events: &Events) -> Self {
-        let path = home.join(&blobs_name());
-        let _ = std::fs::remove_dir_all(&path);
-        Self::try_open(&path).unwrap_or_else(|error| {
-            let path = path.display();
-            events.notice(format!("cannot write {path} ({error}); the index stays in memory"));
-            Self::in_memory()
-        })
+    /// What has become of an index on disk, whose lock is held by the caller.
+    fn refresh(&mut self, home: &Home) -> Result<(), IndexError> {
+        match self.blobs.segments() {
+            Ok(segments) if segments.size() == self.segments.size() => {
+                self.segments = Arc::new(segments);
+            }
+            // Another process was here. tantivy's record of the files that it may delete is as old
+            // as the opening.
+            _ => *self = Self::try_open(&home.join(&blobs_name()))?,
+        }
+        Ok(())
+    }
+
+    /// Empties the directory, also of what other versions left; its lock is held by the caller.
+    fn anew(home: &Home) -> Result<Self, IndexError> {
+        for entry in std::fs::read_dir(&home.path)?.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(b"blobs-") {
+                let path = entry.path();
+                let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
+            }
+        }
+        Self::try_open(&home.join(&blobs_name()))
     }
 
     fn try_open(path: &Path) -> Result<Self, IndexError> {
         std::fs::create_dir_all(path)?;
+        if path.join(META).exists() != path.join(MANAGED).exists() {
+            return Err(IndexError::InternalError("a file is missing".to_owned()));
+        }
+        for entry in std::fs::read_dir(path)?.flatten() {
+            // Of such a file tantivy would read the footer that it has no room for.
+            if entry.metadata().is_ok_and(|data| (1..FOOTER).contains(&data.len())) {
+                let name = entry.file_name();
+                return Err(IndexError::InternalError(format!("{} is damaged", name.display())));
+            }
+        }
         let blobs = BlobIndex::open(path)?;
         let segments = Arc::new(blobs.segments()?);
         Ok(Self { blobs, segments, kept: true })
     }
 }
+
+/// tantivy's record of the segments, and that of its files.
+const META: &str = "meta.json";
+const MANAGED: &str = ".managed.json";
+
+/// Bytes that end each file of a segment.
+const FOOTER: u64 = 8;
 
 fn blobs_name() -> String {
     format!("blobs-{INDEX_VERSION}")

@@ -8,6 +8,7 @@ use git2::{Odb, OdbLookupFlags, Oid, Repository};
 
 use crate::repo::RepoError;
 use crate::repo::locate::{self, Located};
+use crate::repo::loose;
 
 /// How a file is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,6 +105,7 @@ impl Checkout {
         let id = locate::resolve(&at, rev)?;
         let database = at.common_dir.join("objects");
         let repository = objects_at(&database).map_err(read("the object database"))?;
+        loose::check(&database, id).map_err(read("the commit"))?;
         let missing = || RepoError::CommitMissing { path: at.root.clone(), commit: id.to_string() };
         let object = repository.find_object(id, None).map_err(|_| missing())?;
         let commit = object.peel_to_commit().map_err(|error| RepoError::UnknownRevision {
@@ -213,7 +215,8 @@ impl Checkout {
         into: &mut Vec<RawEntry>,
     ) -> Result<(), RepoError> {
         let what = || format!("directory {}/", prefix.escape_ascii());
-        let tree = repository.find_tree(tree).map_err(|error| {
+        let whole = loose::check(&self.database, tree);
+        let tree = whole.and_then(|()| repository.find_tree(tree)).map_err(|error| {
             if error.code() == git2::ErrorCode::NotFound {
                 self.missing(what())
             } else {
@@ -297,7 +300,7 @@ impl Checkout {
     }
 
     fn content(&self, objects: &Repository, id: Oid, path: &str) -> Result<Vec<u8>, RepoError> {
-        match objects.find_blob(id) {
+        match loose::check(&self.database, id).and_then(|()| objects.find_blob(id)) {
             Ok(blob) => Ok(blob.content().to_vec()),
             Err(error) if error.code() == git2::ErrorCode::NotFound => {
                 Err(self.missing(path.to_owned()))
@@ -335,6 +338,28 @@ impl Checkout {
     #[must_use]
     pub fn database(&self) -> &Path {
         &self.database
+    }
+
+    /// Whether the clone's history is cut off.
+    #[must_use]
+    pub fn is_shallow(&self) -> bool {
+        self.database.parent().is_some_and(|git_dir| git_dir.join("shallow").is_file())
+    }
+
+    /// The command that gets what a partial clone lacks of this commit.
+    #[must_use]
+    pub fn fetch_of_content(&self) -> String {
+        let (path, base) = (self.path.display(), &self.base);
+        format!("git -C {path} fetch --refetch --no-filter origin {base}")
+    }
+
+    /// The command that gets the ancestors that a clone lacks, or what they changed.
+    #[must_use]
+    pub fn fetch_of_history(&self) -> String {
+        match self.is_shallow() {
+            true => format!("git -C {} fetch --unshallow", self.path.display()),
+            false => self.fetch_of_content(),
+        }
     }
 
     /// A reader of files that does not wait for other readers.
@@ -607,6 +632,29 @@ mod tests {
         assert!(!out.path().join("config").exists());
         assert!(!inside.join(".GIT").exists());
         assert_eq!(std::fs::read(inside.join("x/config")).unwrap(), b"evil\n");
+    }
+
+    #[test]
+    fn objects_that_are_cut_off_are_errors_that_name_their_file() {
+        let repo = TestRepo::new();
+        repo.write("p/a.py", "value = 'needle'\n".repeat(100).as_bytes());
+        repo.commit("base");
+        for (rev, opens) in [("HEAD:p/a.py", true), ("HEAD:p", false), ("HEAD", false)] {
+            let id = repo.git(&["rev-parse", rev]);
+            let place = repo.path().join(".git/objects").join(&id[..2]).join(id[2..].trim());
+            let bytes = std::fs::read(&place).unwrap();
+            std::fs::remove_file(&place).unwrap();
+            std::fs::write(&place, &bytes[..bytes.len() - 8]).unwrap();
+            let commit = repo.git(&["rev-parse", "main"]);
+            let error = match Checkout::open(repo.path(), &commit) {
+                Ok(checkout) if opens => checkout.read("p/a.py").unwrap_err(),
+                other => other.unwrap_err(),
+            };
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(cause.contains(place.to_str().unwrap()), "{rev}: {error} {cause}");
+            std::fs::remove_file(&place).unwrap();
+            std::fs::write(&place, &bytes).unwrap();
+        }
     }
 
     #[test]

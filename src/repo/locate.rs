@@ -120,7 +120,10 @@ fn resolve_with_git(at: &Located, rev: &str) -> Result<Oid, RepoError> {
     Oid::from_str(text.trim()).map_err(|_| RepoError::UnknownRevision {
         path: at.root.clone(),
         rev: rev.to_owned(),
-        detail: git::last_lines(&output.stderr),
+        detail: match text.trim().len() {
+            64 => "its objects are named by SHA-256, which libgit2 cannot read".to_owned(),
+            _ => git::last_lines(&output.stderr),
+        },
     })
 }
 

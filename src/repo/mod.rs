@@ -11,6 +11,7 @@ mod git;
 mod history;
 mod layout;
 mod locate;
+mod loose;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -55,8 +56,12 @@ pub enum RepoError {
         /// The revision asked for.
         rev: String,
     },
-    /// The repository has no commit yet.
-    #[error("the repository {} has no commit yet; commit the files first", path.display())]
+    /// The current branch has no commit yet.
+    #[error(
+        "the branch that HEAD of {} names has no commit yet; commit the files first, or name a \
+         commit or another branch in place of HEAD",
+        path.display()
+    )]
     NoCommits {
         /// The repository.
         path: PathBuf,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::retrieval::terms;
 
 /// Raised whenever the same commit would be recorded differently: older chronicles are dropped.
-pub const CHRONICLE_VERSION: u32 = 1;
+pub const CHRONICLE_VERSION: u32 = 2;
 
 static FIX: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
@@ -212,7 +212,11 @@ impl Chronicle {
                 *count = count.saturating_add(times);
             });
         }
-        (counts.into_iter().collect(), length)
+        // By the words themselves and not by their numbers, which depend on what was recorded
+        // before: scores are summed in this order, and a sum depends on its order.
+        let mut counts = counts.into_iter().collect::<Vec<_>>();
+        counts.sort_by(|a, b| self.words[a.0 as usize].cmp(&self.words[b.0 as usize]));
+        (counts, length)
     }
 }
 
@@ -234,6 +238,18 @@ mod tests {
         let files = vec![PastFile { path: "p/new.py".into(), old_path: Some("p/old.py".into()) }];
         let parents = vec![[id + 1; 20]];
         PastCommit { id: [id; 20], parents, time: 5, message: message.into(), files }
+    }
+
+    #[test]
+    fn words_stand_in_an_order_that_does_not_depend_on_what_was_recorded_before() {
+        let words = |messages: &[&str]| {
+            let mut chronicle = Chronicle::default();
+            let add = |(at, message): (usize, &&str)| chronicle.add(commit(at as u8, message));
+            let last = messages.iter().enumerate().map(add).last().unwrap();
+            let words = chronicle.commits[last as usize].words.iter();
+            words.map(|(word, n)| (chronicle.words[*word as usize].clone(), *n)).collect::<Vec<_>>()
+        };
+        assert_eq!(words(&["zebra apple mango"]), words(&["mango", "zebra apple mango"]));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod architecture;
 mod cli_errors;
 mod harness;
+mod index;
 mod localizer;
 mod outside;
 mod packages;

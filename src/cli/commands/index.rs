@@ -10,12 +10,11 @@ use serde_json::json;
 use crate::cli::args::OutputArgs;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::index_args::{BuildIndexArgs, CommitArgs, IndexCommand, IndexSettings, QueryArgs};
-use crate::cli::session::{self, Reporting, Show};
-use crate::cli::settings::Settings;
+use crate::cli::session::{Reporting, Show};
 use crate::cli::{issue, print, print_json, say};
 use crate::config::Config;
 use crate::event::Events;
-use crate::index::{IndexCache, Opened};
+use crate::index::Opened;
 use crate::repo::Checkout;
 
 pub(crate) async fn index(
@@ -27,21 +26,13 @@ pub(crate) async fn index(
         IndexCommand::Query(args) => query(args, output).await?,
         IndexCommand::Stats(args) => stats(args, output)?,
         IndexCommand::Clear(args) => {
-            let (cache, _) = open(args)?;
+            let (cache, _) = args.open()?;
             let removed =
                 cache.clear().map_err(|error| CliError::from_error(Kind::Environment, error))?;
             say(&format!("removed {removed} indexes"));
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn open(args: IndexSettings) -> Result<(IndexCache, Config), CliError> {
-    let mut config = Settings::resolve(&args.settings, None)?.config;
-    if let Some(cache) = args.cache {
-        config.index.dir = cache;
-    }
-    Ok((session::index_cache(&config)?, config))
 }
 
 /// Opens a commit and all that is known of it, on a thread that may block.
@@ -51,7 +42,7 @@ async fn look(
     output: &OutputArgs,
 ) -> Result<(Opened, Config, f64), CliError> {
     let start = Instant::now();
-    let (cache, config) = open(index)?;
+    let (cache, config) = index.open()?;
     let history = config.localize.history_commits;
     let work = move |events: Events| {
         let checkout = Checkout::discover(&commit.repo, &commit.rev)?;
@@ -87,6 +78,9 @@ async fn build(args: BuildIndexArgs, output: &OutputArgs) -> Result<(), CliError
 
 async fn query(args: QueryArgs, output: &OutputArgs) -> Result<(), CliError> {
     let text = issue::read(&args.issue).await?;
+    if text.trim().is_empty() {
+        return Err(CliError::usage("the issue is empty: there is nothing to search for"));
+    }
     let (opened, config, open_seconds) = look(args.commit, args.index, output).await?;
     let mut seconds = Vec::new();
     let mut ranked = Vec::new();
@@ -110,7 +104,7 @@ async fn query(args: QueryArgs, output: &OutputArgs) -> Result<(), CliError> {
 }
 
 fn stats(args: IndexSettings, output: &OutputArgs) -> Result<(), CliError> {
-    let (cache, config) = open(args)?;
+    let (cache, config) = args.open()?;
     let kept = cache.kept();
     if output.json {
         let entry = |kept: &crate::index::Kept| {

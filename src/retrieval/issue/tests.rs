@@ -72,5 +72,12 @@ fn long_and_foreign_issues_are_read_in_bounds() {
     let chinese = Issue::read("模型保存失败\n\n调用 `save_model` 时出错");
     assert_eq!(chinese.title, "模型保存失败");
     assert!(chinese.code.contains("save_model"));
+    let unspaced = Issue::read("在app/store.py里调用save_model时出错，请看SQLを使うopen함수");
+    let words = unspaced.words.keys().map(String::as_str).collect::<Vec<_>>();
+    for name in ["save_model", "store", "SQL", "open"] {
+        assert!(words.contains(&name), "{name} of {words:?}");
+    }
+    assert_eq!(unspaced.mentions[0].path, "app/store.py");
+    assert!(Issue::read("Übergröße_x é1").words.contains_key("Übergröße_x"));
     assert_eq!(Issue::read("word").title, "word");
 }

@@ -66,7 +66,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn read(raw: &str) -> Issue {
-        let text = raw.replace("\r\n", "\n").replace('\r', "\n");
+        let text = apart(&raw.replace("\r\n", "\n").replace('\r', "\n"));
         // Comments are blanked and not cut, so that line numbers stay those of the issue.
         let text = COMMENT.replace_all(&text, |found: &regex::Captures| {
             "\n".repeat(found[0].matches('\n').count())
@@ -163,6 +163,25 @@ impl Reader {
         self.last_frame = number;
         true
     }
+}
+
+/// Blanks between names and the words of languages that write none: `调用open时` names `open`.
+fn apart(text: &str) -> String {
+    let unspaced = |c: char| {
+        matches!(c, '\u{e00}'..='\u{e7f}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}'
+            | '\u{ac00}'..='\u{d7af}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+    };
+    let named = |c: char| c == '_' || c.is_ascii_alphanumeric();
+    let mut spaced = String::with_capacity(text.len());
+    let mut before = ' ';
+    for c in text.chars() {
+        if (unspaced(before) && named(c)) || (named(before) && unspaced(c)) {
+            spaced.push(' ');
+        }
+        spaced.push(c);
+        before = c;
+    }
+    spaced
 }
 
 fn push(text: &mut String, line: &str) {
