@@ -91,7 +91,8 @@ impl Ranking {
         if let Some((_, _, first)) = opened.first() {
             let checkouts = opened.iter().map(|(_, _, checkout)| &**checkout).collect::<Vec<_>>();
             // What fails here fails again, and is told, for the instance whose file it is.
-            let _ = self.cache.of(first, &self.events).prepare(&checkouts, &self.events);
+            let _ =
+                self.cache.of(first, &self.events).prepare(&checkouts, self.history, &self.events);
         }
         let next = AtomicUsize::new(0);
         let lines = Mutex::new(Vec::new());

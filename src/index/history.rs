@@ -50,12 +50,55 @@ impl HistoryStore {
 
     /// Up to `limit` ancestors of a checkout's commit, in the order of [`Checkout::ancestors`].
     pub(crate) fn ancestors(&self, checkout: &Checkout, limit: usize, events: &Events) -> History {
-        if limit == 0 {
-            return History::default();
-        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { chronicle, path, complete } = &mut *known;
-        let before = (chronicle.size().0, *complete);
+        let ancestors = known.learn(&[checkout], limit, events);
+        History::new(Arc::clone(&known.chronicle), ancestors)
+    }
+
+    /// Records what is new in the ancestors of many checkouts, and keeps it at once: what is kept
+    /// is one file.
+    pub(crate) fn prepare(&self, checkouts: &[&Checkout], limit: usize, events: &Events) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.learn(checkouts, limit, events);
+    }
+
+    /// Commits, words and paths that are known.
+    pub(crate) fn size(&self) -> (usize, usize, usize) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).chronicle.size()
+    }
+}
+
+impl Known {
+    /// Records the ancestors of checkouts; numbers of those of the last one.
+    fn learn(&mut self, checkouts: &[&Checkout], limit: usize, events: &Events) -> Vec<u32> {
+        let before = (self.chronicle.size().0, self.complete);
+        let mut ancestors = Vec::new();
+        for checkout in checkouts {
+            ancestors = if limit == 0 { Vec::new() } else { self.walk(checkout, limit) };
+        }
+        if before.1
+            && !self.complete
+            && let Some(checkout) = checkouts.first()
+        {
+            events.notice(format!(
+                "part of the history is not in this clone; `{}` gets it",
+                checkout.fetch_of_history()
+            ));
+        }
+        // What a later fetch would complete is not kept.
+        if self.complete
+            && self.chronicle.size().0 > before.0
+            && let Some(place) = &self.path
+            && let Err(error) = save(place, &self.chronicle)
+        {
+            events.notice(format!("cannot keep the history in {}: {error}", place.display()));
+            self.path = None;
+        }
+        ancestors
+    }
+
+    fn walk(&mut self, checkout: &Checkout, limit: usize) -> Vec<u32> {
+        let Self { chronicle, complete, .. } = self;
         let mut ancestors = Vec::new();
         checkout.with_commits(|read| {
             checkout.ancestors(limit, |id| {
@@ -83,27 +126,7 @@ impl HistoryStore {
                 Some(chronicle.parents(number).to_vec())
             });
         });
-        if before.1 && !*complete {
-            events.notice(format!(
-                "part of the history is not in this clone; `{}` gets it",
-                checkout.fetch_of_history()
-            ));
-        }
-        // What a later fetch would complete is not kept.
-        if *complete
-            && chronicle.size().0 > before.0
-            && let Some(place) = path
-            && let Err(error) = save(place, chronicle)
-        {
-            events.notice(format!("cannot keep the history in {}: {error}", place.display()));
-            *path = None;
-        }
-        History::new(Arc::clone(chronicle), ancestors)
-    }
-
-    /// Commits, words and paths that are known.
-    pub(crate) fn size(&self) -> (usize, usize, usize) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).chronicle.size()
+        ancestors
     }
 }
 

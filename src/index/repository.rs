@@ -140,18 +140,27 @@ impl RepoIndex {
         }
     }
 
-    /// Indexes what is new in many checkouts of this repository at once, which costs less than one
-    /// by one. What is to be said of each of them is left to [`RepoIndex::look`].
+    /// Records what is new in many checkouts of this repository, and in up to `history` ancestors of
+    /// each, at once, which costs less than one by one. Which files are ranked by path alone is told
+    /// by [`RepoIndex::look`].
     ///
     /// # Errors
     /// [`RepoError`] when a file that is there cannot be read.
-    pub fn prepare(&self, checkouts: &[&Checkout], events: &Events) -> Result<(), RepoError> {
+    pub fn prepare(
+        &self,
+        checkouts: &[&Checkout],
+        history: usize,
+        events: &Events,
+    ) -> Result<(), RepoError> {
         let Some(first) = checkouts.first() else { return Ok(()) };
         let plans = checkouts.iter().map(|checkout| files::plan(checkout, &Events::discard()));
         let mut plans = plans.collect::<Vec<_>>();
-        self.trying(first, events, |state| {
-            let mut work = checkouts.iter().copied().zip(&mut plans).collect::<Vec<_>>();
-            self.fill(state, &mut work, events)
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.history.prepare(checkouts, history, events));
+            self.trying(first, events, |state| {
+                let mut work = checkouts.iter().copied().zip(&mut plans).collect::<Vec<_>>();
+                self.fill(state, &mut work, events)
+            })
         })
     }
 

@@ -111,7 +111,7 @@ fn a_ranking_does_not_depend_on_what_is_kept() {
     let checkouts = commits.iter().map(|commit| checkout(repo.path(), commit)).collect::<Vec<_>>();
     let borrowed = checkouts.iter().map(|checkout| &**checkout).collect::<Vec<_>>();
     let events = Events::discard();
-    at_once.of(&checkouts[0], &events).prepare(&borrowed, &events).unwrap();
+    at_once.of(&checkouts[0], &events).prepare(&borrowed, 1000, &events).unwrap();
     for at in 0..commits.len() {
         here(&at_once, at);
     }

@@ -24,7 +24,7 @@ struct Arguments {
     #[arg(long)]
     repos: PathBuf,
     /// Past commits read for each row
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 20_000)]
     history_commits: usize,
     /// Directory of indexes, to be fast the next time
     #[arg(long)]

@@ -1,7 +1,5 @@
 //! Past commits in terms of the base tree and of one issue's queries.
 
-use rustc_hash::FxHashMap;
-
 use crate::retrieval::chronicle::History;
 use crate::retrieval::corpus::{Corpus, is_python};
 use crate::retrieval::evidence::Queries;
@@ -9,6 +7,9 @@ use crate::retrieval::issue::Issue;
 
 /// Commits with more files than this say nothing about any one of them.
 const BULK: usize = 30;
+
+/// No term of the issue.
+const NONE: u32 = u32::MAX;
 
 /// Past commits that changed something that still exists, the newest first.
 pub(crate) struct Past {
@@ -53,10 +54,10 @@ impl Past {
         let chronicle = &*history.chronicle;
         let mut terms = Vec::new();
         // By number of the word in the chronicle, its place among `terms`.
-        let mut wanted = FxHashMap::default();
+        let mut wanted = vec![NONE; chronicle.size().1];
         for (term, weight) in &queries.inflected {
             if let Some(word) = chronicle.word(term) {
-                wanted.insert(word, terms.len());
+                wanted[word as usize] = terms.len() as u32;
                 terms.push(Term {
                     inflected: *weight,
                     whole: queries.whole.get(term).copied().unwrap_or_default(),
@@ -90,7 +91,8 @@ impl Past {
                 continue;
             }
             let counts = record.words.iter().filter_map(|(word, count)| {
-                wanted.get(word).map(|term| (*term, f64::from(*count)))
+                let term = wanted[*word as usize];
+                (term != NONE).then(|| (term as usize, f64::from(*count)))
             });
             let counts = counts.collect::<Vec<_>>();
             for (term, _) in &counts {
