@@ -7,6 +7,7 @@
 //! how long files are) come from the files that the index is made over.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -15,9 +16,9 @@ use tantivy::postings::Postings;
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocSet, TERMINATED, Term};
 
-use crate::retrieval::blobs::{BlobKey, Segments};
+use crate::retrieval::blobs::{BlobKey, Place, Segments};
 use crate::retrieval::pass::{Answers, Found, Pass, Search, Wanted};
-use crate::retrieval::schema::{CHUNK_FIELDS, FIELDS, PATH};
+use crate::retrieval::schema::{CHUNK_FIELDS, CHUNK_PATH, FIELDS, PATH};
 use crate::retrieval::terms::{self, Query};
 
 /// No file of this index.
@@ -38,14 +39,19 @@ pub(crate) struct Index {
     ordinals: Vec<Vec<u32>>,
     /// Files here of each blob: usually one.
     pub(crate) slots: Vec<Vec<u32>>,
+    /// Of each slot, its documents by their numbers over all segments.
+    documents: Vec<Range<u32>>,
+    /// Of each file here, its slot, or [`NONE`].
+    slot_of: Vec<u32>,
     pub(crate) paths: Paths,
     /// By field and file, in terms.
     lengths: Vec<Vec<u32>>,
     /// By field, in terms, at least 1.
     averages: Vec<f64>,
-    /// Of each document, by its number over all segments, the length over the fields of chunks.
+    /// Of each document, by its number over all segments, the length over the fields of chunks and
+    /// the path, as they are counted.
     pub(crate) chunk_lengths: Vec<u32>,
-    /// Documents that belong to files here, and their mean length over the fields of chunks.
+    /// Documents that belong to files here, and their mean length.
     pub(crate) chunks: (usize, f64),
 }
 
@@ -70,34 +76,50 @@ pub(crate) struct ChunkHit {
 
 /// Postings of path terms.
 pub(crate) struct Paths {
-    pub(crate) terms: FxHashMap<String, Vec<(u32, u32)>>,
+    pub(crate) terms: FxHashMap<String, Vec<PathPosting>>,
     lengths: Vec<u32>,
+    plain_lengths: Vec<u32>,
+}
+
+/// A term in one path.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PathPosting {
+    pub(crate) file: u32,
+    /// Occurrences, the stem's counted three times.
+    pub(crate) count: u32,
+    /// Occurrences.
+    plain: u32,
 }
 
 impl Paths {
     fn of<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
-        let mut terms = FxHashMap::<String, Vec<(u32, u32)>>::default();
-        let mut lengths = Vec::new();
+        let mut terms = FxHashMap::<String, Vec<PathPosting>>::default();
+        let (mut lengths, mut plain_lengths) = (Vec::new(), Vec::new());
         for (file, path) in paths.enumerate() {
             let stem = path.rsplit('/').next().unwrap_or(path);
             let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
-            let mut length = 0;
-            for (text, times) in [(path, 1), (stem, 2)] {
+            let (mut length, mut plain_length) = (0, 0);
+            for (text, times, plain) in [(path, 1, 1), (stem, 2, 0)] {
                 terms::each_term(text, |term| {
                     length += times;
+                    plain_length += plain;
                     if !terms.contains_key(term) {
                         terms.insert(term.to_owned(), Vec::new());
                     }
                     let Some(postings) = terms.get_mut(term) else { return };
-                    match postings.last_mut() {
-                        Some((last, count)) if *last == file as u32 => *count += times,
-                        _ => postings.push((file as u32, times)),
+                    let file = file as u32;
+                    if postings.last().is_none_or(|last| last.file != file) {
+                        postings.push(PathPosting { file, ..PathPosting::default() });
                     }
+                    let Some(posting) = postings.last_mut() else { return };
+                    posting.count += times;
+                    posting.plain += plain;
                 });
             }
             lengths.push(length);
+            plain_lengths.push(plain_length);
         }
-        Self { terms, lengths }
+        Self { terms, lengths, plain_lengths }
     }
 }
 
@@ -116,6 +138,7 @@ impl Index {
         };
         let (mut owners, mut ordinals) = (sized(NONE), sized(0));
         let mut slots = Vec::<Vec<u32>>::new();
+        let mut slot_of = vec![NONE; positions.len()];
         let mut by_key = FxHashMap::<BlobKey, usize>::default();
         let mut places = Vec::new();
         for (file, at) in positions.iter().enumerate() {
@@ -127,6 +150,7 @@ impl Index {
                 slots.len() - 1
             });
             slots[slot].push(file as u32);
+            slot_of[file] = slot as u32;
         }
         for (slot, place) in places.iter().enumerate() {
             let first = place.first as usize;
@@ -148,9 +172,16 @@ impl Index {
             *base += owners.len() as u32;
             Some(*base - owners.len() as u32)
         });
+        let bases = bases.collect::<Vec<_>>();
+        let span = |place: &Place| {
+            let first = bases[place.segment as usize] + place.first;
+            first..first + place.documents
+        };
         let mut index = Self {
             inverted: inverted.collect(),
-            bases: bases.collect(),
+            documents: places.iter().map(span).collect(),
+            slot_of,
+            bases,
             segments: Arc::clone(segments),
             files: positions.to_vec(),
             owners,
@@ -178,15 +209,23 @@ impl Index {
                 for (document, slot) in self.owners[segment].iter().enumerate() {
                     if *slot != NONE {
                         let length = norms.fieldnorm(document as u32);
-                        if CHUNK_FIELDS.contains(&field) {
+                        if let Some((_, weight)) = CHUNK_FIELDS.iter().find(|f| f.0 == field) {
                             let at = self.bases[segment] as usize + document;
-                            self.chunk_lengths[at] += length;
+                            self.chunk_lengths[at] += weight * length;
                         }
                         for file in &self.slots[*slot as usize] {
                             self.lengths[field][*file as usize] += length;
                         }
                     }
                 }
+            }
+        }
+        for (documents, files) in self.documents.iter().zip(&self.slots) {
+            // Of files that share a blob, the first one's.
+            let path = CHUNK_PATH * self.paths.plain_lengths[files[0] as usize];
+            for length in &mut self.chunk_lengths[documents.start as usize..documents.end as usize]
+            {
+                *length += path;
             }
         }
         let mean = |lengths: &Vec<u32>| {
@@ -259,6 +298,19 @@ impl Index {
             }
         }
         postings
+    }
+
+    /// Documents of the files whose path has a term, with what the path counts for each.
+    pub(crate) fn by_path(&self, term: &str) -> impl Iterator<Item = (u32, u32)> {
+        let postings = self.paths.terms.get(term).map_or(&[][..], Vec::as_slice);
+        postings.iter().flat_map(|posting| {
+            let slot = self.slot_of[posting.file as usize];
+            let first = (slot != NONE).then(|| self.slots[slot as usize][0]);
+            // Of files that share a blob, the first one's.
+            let own = first == Some(posting.file) && posting.plain > 0;
+            let documents = if own { self.documents[slot as usize].clone() } else { 0..0 };
+            documents.map(|document| (document, CHUNK_PATH * posting.plain))
+        })
     }
 
     pub(crate) fn chunk_hits(&self, scores: &[f64]) -> Vec<ChunkHit> {

@@ -26,7 +26,7 @@ const fn list(name: &'static str, group: &'static str, hits: fn(&Evidence) -> Ve
 }
 
 /// All lists, in the order in which reasons show. Those fused by equal weights were chosen and
-/// found to be enough by a prototype: a thirteenth of weight 1 makes it worse.
+/// found to be enough by prototypes: a thirteenth of weight 1 makes it worse.
 pub(crate) const LISTS: &[List] = &[
     fused("traceback", "mentions", mentions::traceback),
     fused("path mention", "mentions", mentions::paths),

@@ -54,7 +54,9 @@ pub(crate) struct Answers {
     /// BM25F, by search and query.
     pub(crate) files: Vec<Vec<Found>>,
     /// BM25 (k1 1.2, b 0.4) over functions and the rest of each file as documents of their own, by
-    /// query; ordered by file and place in it.
+    /// query; ordered by file and place in it. A function holds its name and those of the classes
+    /// around it three times more, and each document the file's path twice: 56 against 48 @1 for
+    /// the best function of each file.
     pub(crate) chunks: Vec<Vec<ChunkHit>>,
 }
 
@@ -103,8 +105,8 @@ impl<'i, 's> Pass<'i, 's> {
                     *frequency += worth[file as usize] * f64::from(count);
                 };
                 if field.0 == PATH {
-                    for (file, count) in self.index.paths.terms.get(term).into_iter().flatten() {
-                        add(*file, *count);
+                    for posting in self.index.paths.terms.get(term).into_iter().flatten() {
+                        add(posting.file, posting.count);
                     }
                     continue;
                 }
@@ -129,15 +131,21 @@ impl<'i, 's> Pass<'i, 's> {
         if wanted.chunks.is_empty() {
             return;
         }
-        for field in CHUNK_FIELDS {
+        let mut add = |document: u32, count: u32| {
+            let counted = &mut self.counts[document as usize];
+            if *counted == 0 {
+                self.touched.push(document);
+            }
+            *counted += count;
+        };
+        for (field, weight) in CHUNK_FIELDS {
             let found = postings[field].get_or_insert_with(|| self.index.postings(field, term));
             for posting in found {
-                let counted = &mut self.counts[posting.document as usize];
-                if *counted == 0 {
-                    self.touched.push(posting.document);
-                }
-                *counted += posting.count;
+                add(posting.document, weight * posting.count);
             }
+        }
+        for (document, count) in self.index.by_path(term) {
+            add(document, count);
         }
         let (total, average) = self.index.chunks;
         let idf = idf(total, self.touched.len());

@@ -17,7 +17,7 @@ use crate::retrieval::terms::{self, TermTokenizer};
 use crate::source::{DefinitionKind, Module};
 
 /// Raised whenever the same bytes would be indexed differently: older indexes are dropped.
-pub const INDEX_VERSION: u32 = 1;
+pub const INDEX_VERSION: u32 = 2;
 
 /// What a field holds, how much one occurrence counts, and how much length is held against it.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +29,10 @@ pub(crate) struct FieldWeight {
 
 /// The field of paths, which is not in tantivy: a blob has no path.
 pub(crate) const PATH: usize = 0;
-/// Fields that chunks are searched by.
-pub(crate) const CHUNK_FIELDS: [usize; 3] = [CODE, DOCS, STRINGS];
+/// Fields that chunks are searched by, with what one occurrence counts.
+pub(crate) const CHUNK_FIELDS: [(usize, u32); 4] = [(CODE, 1), (DOCS, 1), (STRINGS, 1), (NAMES, 3)];
+/// What one occurrence in a file's path counts for each of its chunks.
+pub(crate) const CHUNK_PATH: u32 = 2;
 pub(crate) const DEFINITIONS: usize = 1;
 const CODE: usize = 2;
 pub(crate) const DOCS: usize = 3;
@@ -40,10 +42,12 @@ const IMPORTS: usize = 5;
 pub(crate) const PHRASES: usize = 6;
 /// Lines of code, see [`phrases::line_term`]; not part of BM25F.
 pub(crate) const LINES: usize = 7;
+/// The function's name and those of the classes around it; not part of BM25F.
+const NAMES: usize = 8;
 
 /// The path holds the file's stem three times; definitions hold names of classes three times, of
 /// functions twice, of variables once.
-pub(crate) const FIELDS: [FieldWeight; 8] = [
+pub(crate) const FIELDS: [FieldWeight; 9] = [
     FieldWeight { name: "path", weight: 4.0, b: 0.4 },
     FieldWeight { name: "definitions", weight: 2.5, b: 0.4 },
     FieldWeight { name: "code", weight: 1.0, b: 0.7 },
@@ -52,6 +56,7 @@ pub(crate) const FIELDS: [FieldWeight; 8] = [
     FieldWeight { name: "imports", weight: 0.5, b: 0.4 },
     FieldWeight { name: "phrases", weight: 0.0, b: 0.0 },
     FieldWeight { name: "lines", weight: 0.0, b: 0.0 },
+    FieldWeight { name: "names", weight: 0.0, b: 0.0 },
 ];
 
 /// tantivy's schema and its fields by our numbers.
@@ -115,11 +120,14 @@ impl Layout {
             first.add_text(self.text[CODE], text);
             return vec![first];
         };
-        let functions =
-            facts::functions(&module.definitions).map(|definition| definition.bytes.clone());
-        let functions = functions.collect::<Vec<_>>();
+        let mut functions = Vec::new();
         let mut documents = vec![first];
-        documents.resize_with(1 + functions.len(), TantivyDocument::default);
+        for definition in facts::functions(&module.definitions) {
+            functions.push(definition.bytes.clone());
+            let mut document = TantivyDocument::default();
+            document.add_text(self.text[NAMES], &definition.qualified);
+            documents.push(document);
+        }
         let regions = [
             (CODE, &module.identifiers[..]),
             (DOCS, &module.docstrings),
