@@ -34,6 +34,20 @@ pub enum PlacesFrom {
     Model,
 }
 
+/// How the samples' prompts differ from one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vary {
+    /// Not at all: one prompt for all samples.
+    None,
+    /// In how many files may be named, which stands at the end: what comes before, nearly all of the
+    /// prompt, is one prefix for the server's cache.
+    Count,
+    /// As Agentless Mini: in that number (2 to `max_files`), in the order of the tree at every level
+    /// and in its indentation (2 or 4). [`Localizer::Mini`] always does.
+    Tree,
+}
+
 /// Settings of `localize`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +62,9 @@ pub struct LocalizeConfig {
     pub max_tokens: u32,
     /// How many files an answer may name, from 1; more are ignored.
     pub max_files: usize,
+    /// How prompts of several samples differ: `none`, `count` or `tree`. By the seed and the number
+    /// of the sample alone; a single sample never differs.
+    pub vary: Vary,
     /// Estimated tokens that the rendered tree may take; what does not fit is shown as a count.
     pub tree_tokens: usize,
     /// Whether tests, documentation and examples are shown in the tree as a count only. Files that

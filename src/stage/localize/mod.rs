@@ -11,5 +11,5 @@ mod run;
 mod skeleton;
 mod tree;
 
-pub use config::{LocalizeConfig, Localizer, PlacesFrom};
+pub use config::{LocalizeConfig, Localizer, PlacesFrom, Vary};
 pub use run::{given, localize};

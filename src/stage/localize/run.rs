@@ -1,17 +1,21 @@
 //! The stage: retrieve, ask, resolve, fuse.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
+
+use futures_util::future::join_all;
 
 use crate::artifact::{Instance, Localization, RankedFile};
 use crate::index;
-use crate::llm::{Call, ModelError, ModelRequest};
+use crate::llm::{Call, ModelError, ModelRequest, sample_seed};
 use crate::prompt::{PromptName, Prompts};
 use crate::repo::Checkout;
 use crate::retrieval::{Role, role};
 use crate::stage::StageError;
 use crate::stage::localize::answer::{Named, Paths};
-use crate::stage::localize::{LocalizeConfig, Localizer, below, fusion, tree};
+use crate::stage::localize::tree::Form;
+use crate::stage::localize::{LocalizeConfig, Localizer, Vary, below, fusion, tree};
 use crate::tools::Tools;
 
 /// How many files a ranking has.
@@ -173,6 +177,14 @@ async fn retrieve(
     }
 }
 
+/// How some samples are asked.
+struct Variant {
+    samples: Range<u32>,
+    /// Files that an answer may name.
+    count: usize,
+    form: Form,
+}
+
 /// One instance's question to the model.
 struct Asking<'a> {
     stage: &'a Stage<'a>,
@@ -186,9 +198,17 @@ impl Asking<'_> {
         let (mut tree_tokens, mut issue_tokens) = (self.stage.config.tree_tokens, ISSUE_TOKENS);
         let mut shortened = 0;
         let replies = loop {
-            let tree = self.tree(tree_tokens);
+            let tree = self.tree(tree_tokens, Form::PLAIN);
             let issue = self.stage.issue_within(issue_tokens * BYTES_A_TOKEN);
-            let replies = self.stage.tools.model.complete(&self.request(&tree, &issue)).await;
+            let requests = self.variants().into_iter().map(|variant| {
+                let own =
+                    (variant.form != Form::PLAIN).then(|| self.tree(tree_tokens, variant.form));
+                self.request(own.as_ref().unwrap_or(&tree), &issue, variant)
+            });
+            let requests = requests.collect::<Vec<_>>();
+            let model = &self.stage.tools.model;
+            let replies = join_all(requests.iter().map(|request| model.complete(request))).await;
+            let replies = replies.into_iter().flatten().collect::<Vec<_>>();
             let overflow = |reply: &Result<_, ModelError>| {
                 matches!(reply, Err(ModelError::ContextOverflow { .. }))
             };
@@ -239,14 +259,37 @@ impl Asking<'_> {
         Ok(answers)
     }
 
-    fn request(&self, tree: &str, issue: &str) -> ModelRequest {
-        let count = self.stage.config.max_files.to_string();
+    /// What each request asks for, in order of the samples.
+    fn variants(&self) -> Vec<Variant> {
+        let config = self.stage.config;
+        let vary = if config.localizer == Localizer::Mini { Vary::Tree } else { config.vary };
+        let most = config.max_files;
+        if vary == Vary::None || config.samples < 2 {
+            return vec![Variant { samples: 0..config.samples, count: most, form: Form::PLAIN }];
+        }
+        let variant = |sample: u32| {
+            let chance = sample_seed(config.seed.unwrap_or_default(), Call::Localize, sample);
+            let count = if most < 2 { most } else { 2 + (chance as usize >> 1) % (most - 1) };
+            let form = match vary {
+                Vary::Tree => {
+                    let indent = if chance & 1 == 0 { 2 } else { 4 };
+                    Form { indent, shuffle: Some(chance) }
+                }
+                Vary::None | Vary::Count => Form::PLAIN,
+            };
+            Variant { samples: sample..sample + 1, count, form }
+        };
+        (0..config.samples).map(variant).collect()
+    }
+
+    fn request(&self, tree: &str, issue: &str, variant: Variant) -> ModelRequest {
+        let count = variant.count.to_string();
         let values = [("issue", issue), ("tree", tree), ("count", count.as_str())];
         ModelRequest {
             instance: self.stage.instance.id.clone(),
             call: Call::Localize,
             messages: self.stage.prompts.render(PromptName::LocalizeFiles, &values),
-            samples: 0..self.stage.config.samples,
+            samples: variant.samples,
             temperature: self.stage.config.temperature,
             max_tokens: self.stage.config.max_tokens,
             seed: self.stage.config.seed,
@@ -254,12 +297,13 @@ impl Asking<'_> {
         }
     }
 
-    fn tree(&self, tokens: usize) -> String {
+    fn tree(&self, tokens: usize, form: Form) -> String {
         let preferred = self.retrieved.iter().map(|file| file.path.as_str()).collect::<Vec<_>>();
         let shown = self.shown();
-        let rendered = tree::render(&self.candidates, &shown, &preferred, tokens);
+        let rendered = tree::render(&self.candidates, &shown, &preferred, tokens, form);
         let drawn = self.candidates.len() - rendered.hidden;
-        if drawn < shown.len() {
+        // The plain form is always drawn, so it is said once.
+        if drawn < shown.len() && form == Form::PLAIN {
             let shown = shown.len();
             self.stage.note(&format!("{drawn} of {shown} files fit into {tokens} tokens of tree"));
         }

@@ -13,7 +13,7 @@ use crate::event::{Event, EventKind, Events};
 use crate::llm::{Completion, ModelClient, NoAnswer};
 use crate::repo::testing::TestRepo;
 use crate::sandbox::{Environment, EnvironmentSpec, Limits, Sandbox, SandboxError, Session};
-use crate::stage::localize::PlacesFrom;
+use crate::stage::localize::{PlacesFrom, Vary};
 
 type Replies = Vec<Result<Result<&'static str, NoAnswer>, ModelError>>;
 
@@ -96,6 +96,7 @@ fn scene(files: &[(&str, &str)], issue: &str, replies: Vec<Replies>) -> Scene {
         temperature: 0.8,
         max_tokens: 500,
         max_files: 3,
+        vary: Vary::None,
         tree_tokens: 1000,
         hide_tests: true,
         places: PlacesFrom::Retrieval,
@@ -204,12 +205,53 @@ async fn model_and_mini_rank_by_answers_alone() {
     let answer =
         || vec![Ok(Ok("```\npkg/cookies.py\n```")), Ok(Ok("```\nsrc/pkg/cookies.py\n```"))];
     for localizer in [Localizer::Model, Localizer::Mini] {
-        let mut scene = scene(FILES, ISSUE, vec![answer()]);
+        // Mini asks for each sample by a prompt of its own.
+        let replies = match localizer {
+            Localizer::Mini => answer().into_iter().map(|one| vec![one]).collect(),
+            _ => vec![answer()],
+        };
+        let mut scene = scene(FILES, ISSUE, replies);
         scene.config.localizer = localizer;
         let localization = scene.run().await.unwrap();
         assert_eq!(paths(&localization), ["pkg/cookies.py"]);
         assert!(!scene.prompts()[0].contains("test_url.py"));
     }
+}
+
+#[tokio::test]
+async fn prompts_vary_by_seed_and_sample_alone() {
+    let asked = async |vary: Vary, seed: u64, samples: u32| {
+        let replies = (0..samples).map(|_| vec![Ok(Ok("```\npkg/url.py\n```"))]).collect();
+        let mut scene = scene(FILES, ISSUE, replies);
+        (scene.config.vary, scene.config.samples) = (vary, samples);
+        (scene.config.seed, scene.config.max_files) = (Some(seed), 5);
+        let localization = scene.run().await.unwrap();
+        assert_eq!(localization.samples.len(), samples as usize);
+        let asked = scene.model.asked.lock().unwrap();
+        let numbers = asked.iter().flat_map(|request| request.samples.clone());
+        assert!(numbers.eq(0..samples));
+        drop(asked);
+        scene.prompts()
+    };
+    let distinct = |prompts: &[String]| prompts.iter().collect::<BTreeSet<_>>().len();
+    let counted = asked(Vary::Count, 7, 12).await;
+    assert!((2..=4).contains(&distinct(&counted)), "{}", distinct(&counted));
+    let prefix = counted[0].split("Give at most").next().unwrap();
+    assert!(prefix.contains("cookies.py"));
+    assert!(counted.iter().all(|prompt| prompt.starts_with(prefix)));
+    let drawn = asked(Vary::Tree, 7, 12).await;
+    assert!(distinct(&drawn) >= 8, "{}", distinct(&drawn));
+    for indent in ["\n  url.py", "\n    url.py"] {
+        assert!(drawn.iter().any(|prompt| prompt.contains(indent)), "{indent:?}");
+    }
+    for prompt in &drawn {
+        let named = FILES[..4].iter().filter(|(path, _)| prompt.contains(&path["pkg/".len()..]));
+        assert_eq!(named.count(), 4);
+    }
+    assert_eq!(asked(Vary::Tree, 7, 12).await, drawn);
+    assert_ne!(asked(Vary::Tree, 8, 12).await, drawn);
+    let single = asked(Vary::Tree, 7, 1).await;
+    assert_eq!(single, asked(Vary::None, 7, 1).await);
 }
 
 #[tokio::test]
