@@ -275,7 +275,7 @@ mod tests {
         let mut stream = tokenizer.token_stream(text);
         let pulled = std::iter::from_fn(|| stream.advance().then(|| stream.token().clone()));
         assert_eq!(pulled.collect::<Vec<_>>(), pushed);
-        assert_eq!(pushed.len(), 9);
+        assert_eq!(pushed.len(), 10);
     }
 
     #[test]

@@ -235,6 +235,13 @@ fn localizing_gives_the_same_lists_from_any_cache() {
     }
 }
 
+/// The directory of blobs in the index of one repository, whatever its version.
+fn blobs(home: &std::path::Path) -> std::path::PathBuf {
+    let entries = std::fs::read_dir(home).unwrap().map(|entry| entry.unwrap());
+    let blobs = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("blobs-");
+    entries.into_iter().find(|entry| blobs(&entry.file_name())).unwrap().path()
+}
+
 #[test]
 fn trouble_with_the_cache_is_told_once_a_run() {
     let place = Place::new();
@@ -250,7 +257,7 @@ fn trouble_with_the_cache_is_told_once_a_run() {
     let mut damaged = 0;
     for home in std::fs::read_dir(place.path("cache")).unwrap() {
         let home = home.unwrap().path();
-        for entry in std::fs::read_dir(home.join("blobs-1")).unwrap() {
+        for entry in std::fs::read_dir(blobs(&home)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "term") {
                 std::fs::write(&path, b"garbage").unwrap();
