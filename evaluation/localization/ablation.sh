@@ -17,7 +17,7 @@ groups=(lexical chunks path definitions mentions strings history imports tests)
 [ $# -eq 0 ] || groups=("$@")
 
 # The setting that leaves a group of lists out; the only place that spells it.
-switch() { printf 'localize.without=["%s"]' "$1"; }
+switch() { printf 'localize.without=%s' "$1"; }
 
 rank() {
   local name=$1
