@@ -19,8 +19,8 @@
 //! |---|---|
 //! | [`artifact`] | what do stages hand to one another? |
 //! | [`event`] | what happened? |
-//! | [`patch`] | how does an answer become a diff, and when are two diffs the same change? |
 //! | [`reward`] | how alike are a predicted and the true change? (SWE-RL's reward) |
+//! | [`patch`] | how does an answer become a diff, and when are two diffs the same change? |
 //! | [`source`] | what is in a Python file? |
 //! | [`testlog`] | which tests passed, says this log? |
 //! | [`context`] | which files, and which lines of them, is the model shown within a token budget? |

@@ -21,10 +21,11 @@ mod rejection;
 mod script;
 mod splice;
 mod split;
+mod strict;
 mod syntax;
 mod workspace;
 
-pub use apply::{Applied, ApplyOptions, apply_answer};
+pub use apply::{Applied, ApplyOptions, Reading, apply_answer};
 pub use apply_diff::apply_diff;
 pub use change::{BaseTree, FileChange, FileMode, FileState};
 pub use class::{Class, ClassKind, classify, script_class};

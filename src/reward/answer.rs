@@ -10,7 +10,7 @@ use memchr::memmem;
 
 use crate::reward::options::{Clock, Limits};
 use crate::reward::text::is_blank;
-use crate::reward::{Files, Refusal, Text};
+use crate::reward::{Files, Options, Refusal, Text};
 
 const FENCE: &[u8] = b"```";
 const PATH: &[u8] = b"### ";
@@ -20,26 +20,43 @@ const REPLACE: &[u8] = b"\n>>>>>>> REPLACE\n```";
 
 /// Why an answer gets −1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum FormatError {
+pub enum FormatError {
+    /// A thinking or solution tag is missing or repeated.
     #[error("`{0}` occurs {1} times in the output instead of once")]
     Tag(&'static str, usize),
+    /// Nothing stands between the thinking tags.
     #[error("the thought is empty")]
     NoThought,
+    /// No block of the solution is an edit.
     #[error("the solution holds no edit in the required form")]
     NoEdit,
+    /// An edit of this file changes nothing.
     #[error("an edit of `{0}` searches and replaces by the same text")]
     NoChange(Text),
+    /// An edit of this file has no place.
     #[error("an edit of `{0}` searches a text that no line starts with")]
     NotFound(Text),
 }
 
 /// What stops an answer from being applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum AnswerError {
+pub enum AnswerError {
+    /// The answer breaks the format or does not fit the files.
     #[error(transparent)]
     Format(#[from] FormatError),
+    /// It goes beyond the limits.
     #[error(transparent)]
     Refused(#[from] Refusal),
+}
+
+/// The files that an answer edits, with their new contents, as SWE-RL's reward reads and applies
+/// it: by the same code as [`crate::reward::search_replace_reward`]. A file that is not in
+/// `code_context` counts as empty.
+///
+/// # Errors
+/// [`AnswerError`]; by the default limits, so [`Refusal::TooLarge`] is the only refusal.
+pub fn strict_contents(output: &Text, code_context: &Files) -> Result<Files, AnswerError> {
+    new_contents(output, code_context, &Limits::start(&Options::default()))
 }
 
 /// One replacement.

@@ -27,6 +27,7 @@ mod unidiff;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{AnswerError, FormatError, strict_contents};
 pub use blocks::similarity;
 pub use case::{Case, CaseError, Files, Id, Input};
 pub use options::{Options, Refusal};

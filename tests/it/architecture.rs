@@ -10,8 +10,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("artifact", &[]),
     ("event", &["artifact"]),
     // Pure and synchronous.
-    ("patch", &["artifact"]),
     ("reward", &[]),
+    // Its strict mode is the reward's own reader.
+    ("patch", &["artifact", "reward"]),
     ("source", &["artifact"]),
     ("testlog", &["artifact"]),
     ("prompt", &["artifact"]),

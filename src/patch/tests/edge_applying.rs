@@ -17,7 +17,7 @@ fn e28_several_places() {
     let answer = "### a.py\n<<<<<<< SEARCH\nx\nx\n=======\nz\n>>>>>>> REPLACE";
     let found = apply_answer(answer, &[], &tree, &ApplyOptions::default());
     assert_eq!(found.unwrap_err().code, ReasonCode::Ambiguous);
-    let all = ApplyOptions { replace_all: true };
+    let all = ApplyOptions { replace_all: true, ..ApplyOptions::default() };
     let answer = "### a.py\n<<<<<<< SEARCH\nx\n=======\nz\n>>>>>>> REPLACE";
     let applied = apply_answer(answer, &[], &tree, &all).unwrap();
     assert_eq!(text_of(&applied), ("a.py", "z\nz\nz\ny\nz\n", vec!["all"]));

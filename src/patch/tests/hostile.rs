@@ -50,7 +50,7 @@ fn answers_of_a_megabyte() {
             within_bound(what, || apply_answer(&answer, &shown, &tree, &ApplyOptions::default()));
         assert!(result.is_err(), "{what}");
     }
-    let all = ApplyOptions { replace_all: true };
+    let all = ApplyOptions { replace_all: true, ..ApplyOptions::default() };
     let grown =
         within_bound("replace all", || apply_answer(&edit("x", &repeat("y\n")), &[], &tree, &all));
     assert_eq!(grown.unwrap_err().code, ReasonCode::TooLarge);

@@ -7,6 +7,7 @@ mod edge_parsing;
 mod git;
 mod hostile;
 mod round_trip;
+mod strict;
 
 use std::collections::BTreeMap;
 

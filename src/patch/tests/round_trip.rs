@@ -108,7 +108,7 @@ proptest! {
         let answer = mangle(cuts);
         let tree = tree();
         let shown = ["a.py", "b.py", "docs/index.rst"].map(str::to_owned);
-        let options = ApplyOptions { replace_all: all };
+        let options = ApplyOptions { replace_all: all, ..ApplyOptions::default() };
         let _ = extract_script(&answer);
         let _ = apply_diff(&answer, &tree);
         if let Ok(applied) = apply_answer(&answer, &shown, &tree, &options) {

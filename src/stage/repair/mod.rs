@@ -8,7 +8,7 @@ use crate::artifact::{Candidate, CandidateId, CandidateStatus, Instance, Localiz
 use crate::base::Base;
 use crate::context::{self, Context, ContextFile};
 use crate::llm::{Call, Completion, ModelRequest, TokenCounter};
-use crate::patch::{self, ApplyOptions, BaseTree, ClassKind};
+use crate::patch::{self, ApplyOptions, BaseTree, ClassKind, Reading};
 use crate::prompt::{PromptName, Prompts};
 use crate::repo::Checkout;
 use crate::stage::StageError;
@@ -28,6 +28,8 @@ pub struct RepairConfig {
     pub max_files: usize,
     /// Tokens that the files shown may take together; issue and instructions come on top.
     pub context_tokens: usize,
+    /// How answers are read.
+    pub reading: Reading,
     /// Whether an edit whose SEARCH text occurs several times changes all occurrences (SWE-RL's
     /// appliers do) instead of being rejected as ambiguous.
     pub replace_all: bool,
@@ -127,7 +129,7 @@ fn candidate(
         Ok(answer) => answer,
         Err(why) => return Candidate::invalid(sample, why.to_string()),
     };
-    let options = ApplyOptions { replace_all: config.replace_all };
+    let options = ApplyOptions { reading: config.reading, replace_all: config.replace_all };
     let applied = match patch::apply_answer(answer, shown, base, &options) {
         Ok(applied) => applied,
         Err(rejection) => {
