@@ -130,6 +130,9 @@ pub(crate) struct SettingsArgs {
     /// Sampling temperature of repair and reproduction tests
     #[arg(long, value_name = "T")]
     pub(crate) temperature: Option<f64>,
+    /// Stop drawing samples once the choice is this sure not to get better; 1 draws all
+    #[arg(long, value_name = "P")]
+    pub(crate) confidence: Option<f64>,
     /// Seed of the run
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u32>,

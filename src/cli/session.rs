@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::Instance;
+use crate::artifact::{Instance, Stage};
 use crate::cli::args::{ColorChoice, OutputArgs};
 use crate::cli::error::{CliError, Kind};
 use crate::cli::select;
@@ -19,7 +19,7 @@ use crate::dataset;
 use crate::event::Events;
 use crate::index::IndexCache;
 use crate::llm::{HttpClient, HttpConfig, Journaled, ModelClient, Replay, TokenCounter};
-use crate::pipeline::{Plan, Stages};
+use crate::pipeline::{PipelineError, Plan, Stages};
 use crate::prompt::Prompts;
 use crate::report::{Drained, JsonLines, Reporter, Style, Terminal, drain};
 use crate::sandbox::{self, Sandbox};
@@ -194,6 +194,10 @@ pub(crate) fn run_id() -> String {
 
 /// The plan that the settings describe.
 pub(crate) fn plan(config: &Config, stages: Stages) -> Result<Plan, CliError> {
+    if config.adaptive.is_on() && stages == Stages::only(Stage::Repair) {
+        let refused = PipelineError::Adaptive(config.adaptive.confidence);
+        return Err(CliError::usage(refused.to_string()));
+    }
     let prompts_dir = &config.prompts.dir;
     let overrides = (!prompts_dir.as_os_str().is_empty()).then_some(prompts_dir.as_path());
     let tokenizer = &config.model.tokenizer;
@@ -208,6 +212,7 @@ pub(crate) fn plan(config: &Config, stages: Stages) -> Result<Plan, CliError> {
         reproduce: config.reproduce.clone(),
         execute: config.execute.clone(),
         rerank: config.rerank.clone(),
+        adaptive: config.adaptive.clone(),
         limits: config.sandbox.limits(),
         seed: Some(config.run.seed),
         prompts: Arc::new(Prompts::load(overrides, config.prompts.think)?),

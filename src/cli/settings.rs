@@ -134,6 +134,7 @@ fn flags(layers: &mut Layers, args: &SettingsArgs) -> Result<(), CliError> {
     set("rerank.policy", "--policy", text(&args.policy))?;
     set("repair.samples", "--samples", number(args.samples))?;
     set("reproduce.samples", "--tests", number(args.tests))?;
+    set("adaptive.confidence", "--confidence", args.confidence.map(Value::Float))?;
     set("run.seed", "--seed", number(args.seed))?;
     set("run.jobs", "--jobs", number(args.jobs))?;
     set("run.sessions", "--jobs", number(args.jobs))?;

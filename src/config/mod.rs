@@ -12,7 +12,7 @@ use crate::stage::execute::ExecuteConfig;
 use crate::stage::localize::LocalizeConfig;
 use crate::stage::repair::RepairConfig;
 use crate::stage::reproduce::ReproduceConfig;
-use crate::stage::rerank::RerankConfig;
+use crate::stage::rerank::{AdaptiveConfig, RerankConfig};
 
 pub use layers::{ConfigError, Layers, Origin};
 
@@ -47,6 +47,8 @@ pub struct Config {
     pub execute: ExecuteConfig,
     /// The stage of that name.
     pub rerank: RerankConfig,
+    /// When sampling ends before its end.
+    pub adaptive: AdaptiveConfig,
     /// Grading.
     pub evaluate: EvaluateConfig,
 }
@@ -163,10 +165,14 @@ impl Config {
             ("execute.timeout", self.execute.timeout > 0),
             ("execute.regression_timeout", self.execute.regression_timeout > 0),
             ("execute.base_runs", self.execute.base_runs > 0),
+            ("adaptive.round", self.adaptive.round > 0),
             ("evaluate.timeout", self.evaluate.timeout > 0),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, holds)| !holds) {
             return Err(invalid(layers, key, "expected more than 0"));
+        }
+        if !(0.0..=1.0).contains(&self.adaptive.confidence) {
+            return Err(invalid(layers, "adaptive.confidence", "expected a number from 0 to 1"));
         }
         if let Some((unknown, known)) = self.localize.unknown_list() {
             let detail =
@@ -227,6 +233,7 @@ mod tests {
         insta::assert_snapshot!(say("repair.samples=0"), @"--set: repair.samples: expected more than 0");
         insta::assert_snapshot!(say("repair.samples=-1"), @"--set: repair.samples: invalid value: integer `-1`, expected u32");
         insta::assert_snapshot!(say("repair.temperature=11"), @"--set: repair.temperature: expected a temperature from 0 to 10");
+        insta::assert_snapshot!(say("adaptive.confidence=95"), @"--set: adaptive.confidence: expected a number from 0 to 1");
         insta::assert_snapshot!(say("repair.python=three"), @"--set: repair.python: expected a version such as 3.9");
     }
 }

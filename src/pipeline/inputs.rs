@@ -27,7 +27,6 @@ impl Inputs {
             Some(given) => digest(&(localize, given)),
             None => digest(&localize),
         };
-        let repair = digest(&("repair", &localize, &plan.repair, plan.seed, model, &prompts));
         let limits = (plan.limits.memory_bytes, plan.limits.pids, plan.limits.output_bytes);
         let reproduce = digest(&(
             "reproduce",
@@ -39,6 +38,13 @@ impl Inputs {
             sandbox,
             limits,
         ));
+        let repair = ("repair", &localize, &plan.repair, plan.seed, model, &prompts);
+        // How many samples an adaptive run draws depends on what they are tested with.
+        let repair = if plan.adaptive.is_on() {
+            digest(&(repair, &plan.adaptive, &reproduce, &plan.execute))
+        } else {
+            digest(&repair)
+        };
         let execute = digest(&("execute", &repair, &reproduce, &plan.execute));
         let rerank = digest(&("rerank", &execute, &plan.rerank));
         Self { localize, repair, reproduce, execute, rerank }

@@ -6,6 +6,7 @@
 
 mod describe;
 mod inputs;
+mod rounds;
 mod source;
 mod tree;
 mod work;
@@ -27,7 +28,7 @@ use crate::stage::execute::ExecuteConfig;
 use crate::stage::localize::LocalizeConfig;
 use crate::stage::repair::RepairConfig;
 use crate::stage::reproduce::ReproduceConfig;
-use crate::stage::rerank::RerankConfig;
+use crate::stage::rerank::{AdaptiveConfig, RerankConfig};
 use crate::store::{InstanceDir, StoreError};
 use crate::tools::Tools;
 
@@ -51,6 +52,8 @@ pub struct Plan {
     pub execute: ExecuteConfig,
     /// Settings of the stage of that name.
     pub rerank: RerankConfig,
+    /// When sampling ends before its end.
+    pub adaptive: AdaptiveConfig,
     /// Limits of each sandbox session.
     pub limits: Limits,
     /// Seed of the run.
@@ -110,6 +113,12 @@ pub enum PipelineError {
     /// A stage command lacks the stage before it.
     #[error("{0} is not finished for this instance; run `agent {0} RUN` first")]
     Missing(Stage),
+    /// A stage command for samples whose number the later stages decide.
+    #[error(
+        "with adaptive.confidence = {0} samples are drawn and tested in turn, which no command for \
+         one stage can do; continue with `agent run`, or give --confidence 1 to draw all"
+    )]
+    Adaptive(f64),
     /// A bug of ours.
     #[error("internal error: {0}")]
     Internal(String),
@@ -190,15 +199,25 @@ async fn go(
     let wanted = |stage: Stage| stage <= plan.stages.last;
 
     let localization = work.localize().await?;
-    let mut candidates = Vec::new();
-    if wanted(Stage::Repair) {
-        *at = Stage::Repair.max(plan.stages.first);
-        candidates = work.repair(&localization).await?;
-    }
-    let mut tests = Vec::new();
-    if wanted(Stage::Reproduce) {
-        *at = Stage::Reproduce.max(plan.stages.first);
-        tests = work.reproduce(&localization).await?;
+    let (mut candidates, mut tests) = (Vec::new(), Vec::new());
+    if plan.adaptive.is_on() {
+        // What decides when to stop must be there before the first sample.
+        if wanted(Stage::Reproduce) {
+            *at = Stage::Reproduce.max(plan.stages.first);
+            tests = work.reproduce(&localization).await?;
+        }
+        if wanted(Stage::Execute) || plan.stages == Stages::only(Stage::Repair) {
+            candidates = work.rounds(&localization, &tests, at).await?;
+        }
+    } else {
+        if wanted(Stage::Repair) {
+            *at = Stage::Repair.max(plan.stages.first);
+            candidates = work.repair(&localization).await?;
+        }
+        if wanted(Stage::Reproduce) {
+            *at = Stage::Reproduce.max(plan.stages.first);
+            tests = work.reproduce(&localization).await?;
+        }
     }
     let mut executions = Vec::new();
     if wanted(Stage::Execute) {

@@ -10,33 +10,37 @@ use crate::artifact::{
     Candidate, Execution, Instance, Localization, Ranking, ReproductionTest, Stage,
 };
 use crate::event::EventKind;
+use crate::pipeline::rounds::Spent;
 use crate::pipeline::{BaseTree, Inputs, PipelineError, Plan, describe};
 use crate::repo::Checkout;
 use crate::sandbox::{Environment, EnvironmentSpec};
+use crate::stage::repair::Sampler;
 use crate::stage::{StageError, execute, localize, repair, reproduce, rerank};
 use crate::store::{InstanceDir, StoreError};
 use crate::tools::Tools;
 
 /// An instance being worked on.
 pub(super) struct Work<'a> {
-    tools: &'a Tools,
-    plan: &'a Plan,
-    instance: &'a Instance,
-    dir: &'a InstanceDir,
+    pub(super) tools: &'a Tools,
+    pub(super) plan: &'a Plan,
+    pub(super) instance: &'a Instance,
+    pub(super) dir: &'a InstanceDir,
     inputs: Inputs,
     checkout: Arc<Checkout>,
     environment: OnceCell<Environment>,
+    /// Time that tests took between samples.
+    pub(super) executing: Spent,
 }
 
 /// A running stage: emits its end and records it.
-struct Running<'a> {
+pub(super) struct Running<'a> {
     work: &'a Work<'a>,
     stage: Stage,
-    start: Instant,
+    pub(super) start: Instant,
 }
 
 impl Running<'_> {
-    fn finish(self, summary: String) -> Result<(), StoreError> {
+    pub(super) fn finish(self, summary: String) -> Result<(), StoreError> {
         let seconds = self.start.elapsed().as_secs_f64();
         self.work.dir.finish(self.stage, self.work.inputs.of(self.stage), seconds, &summary)?;
         let stage = self.stage;
@@ -60,11 +64,20 @@ impl<'a> Work<'a> {
         inputs: Inputs,
         checkout: Arc<Checkout>,
     ) -> Self {
-        Self { tools, plan, instance, dir, inputs, checkout, environment: OnceCell::new() }
+        Self {
+            tools,
+            plan,
+            instance,
+            dir,
+            inputs,
+            checkout,
+            environment: OnceCell::new(),
+            executing: Spent::default(),
+        }
     }
 
     /// Takes a finished stage's artifact; nothing when the stage is to run.
-    fn saved<T>(
+    pub(super) fn saved<T>(
         &self,
         stage: Stage,
         load: impl FnOnce() -> Result<T, StoreError>,
@@ -93,11 +106,16 @@ impl<'a> Work<'a> {
         Ok(Some(artifact))
     }
 
-    fn begin(&'a self, stage: Stage) -> Result<Running<'a>, PipelineError> {
+    /// As [`Work::begin`], for a stage that another one works for in advance.
+    pub(super) fn begin_quietly(&self, stage: Stage) -> Result<(), PipelineError> {
+        Ok(self.dir.begin(stage, self.inputs.of(stage))?)
+    }
+
+    pub(super) fn begin(&'a self, stage: Stage) -> Result<Running<'a>, PipelineError> {
         if self.tools.cancel.is_cancelled() {
             return Err(StageError::Cancelled.into());
         }
-        self.dir.begin(stage, self.inputs.of(stage))?;
+        self.begin_quietly(stage)?;
         self.tools.events.emit(EventKind::StageStarted { stage });
         Ok(Running { work: self, stage, start: Instant::now() })
     }
@@ -127,20 +145,16 @@ impl<'a> Work<'a> {
             return Ok(saved);
         }
         let running = self.begin(Stage::Repair)?;
-        let plan = self.plan;
-        let inputs = repair::Inputs { instance: self.instance, at, checkout: &self.checkout };
-        let candidates = repair::repair(
-            self.tools,
-            &plan.repair,
-            &plan.prompts,
-            &plan.tokens,
-            plan.seed,
-            &inputs,
-        )
-        .await?;
+        let candidates = self.sampler(at).draw(0..self.plan.repair.samples).await?;
         self.dir.save_candidates(&candidates)?;
         running.finish(describe::candidates(&candidates))?;
         Ok(candidates)
+    }
+
+    pub(super) fn sampler(&'a self, at: &'a Localization) -> Sampler<'a> {
+        let plan = self.plan;
+        let inputs = repair::Inputs { instance: self.instance, at, checkout: &self.checkout };
+        Sampler::new(self.tools, &plan.repair, &plan.prompts, &plan.tokens, plan.seed, &inputs)
     }
 
     pub(super) async fn reproduce(
@@ -187,15 +201,31 @@ impl<'a> Work<'a> {
         if let Some(saved) = self.saved(Stage::Execute, || self.dir.executions())? {
             return Ok(saved);
         }
-        let running = self.begin(Stage::Execute)?;
+        let mut running = self.begin(Stage::Execute)?;
+        running.start = running.start.checked_sub(self.executing.get()).unwrap_or(running.start);
+        let rows = self.run_tests(at, candidates, tests).await?;
+        self.dir.save_executions(&rows)?;
+        running.finish(execute::summary(&rows))?;
+        Ok(rows)
+    }
+
+    /// Runs what has not run yet of all tests on all candidates.
+    pub(super) async fn run_tests(
+        &self,
+        at: &Localization,
+        candidates: &[Candidate],
+        tests: &[ReproductionTest],
+    ) -> Result<Vec<Execution>, PipelineError> {
         let done = self.dir.executions()?;
         let judges = reproduce::judges(tests, self.plan.reproduce.keep);
         let environment = self.environment().await?;
+        let adaptive = &self.plan.adaptive;
         let inputs = execute::Inputs {
             instance: self.instance,
             at,
             checkout: &self.checkout,
             candidates,
+            first_samples: if adaptive.is_on() { adaptive.round } else { u32::MAX },
             tests: &judges,
             environment,
             limits: &self.plan.limits,
@@ -203,10 +233,7 @@ impl<'a> Work<'a> {
         };
         let record =
             |rows: &[Execution]| self.dir.append_executions(rows).map_err(io::Error::other);
-        let rows = execute::execute(self.tools, &self.plan.execute, &inputs, &record).await?;
-        self.dir.save_executions(&rows)?;
-        running.finish(execute::summary(&rows))?;
-        Ok(rows)
+        Ok(execute::execute(self.tools, &self.plan.execute, &inputs, &record).await?)
     }
 
     pub(super) fn rerank(

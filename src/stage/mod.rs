@@ -78,25 +78,26 @@ const LEAST_CONTEXT: usize = 1000;
 
 /// Asks with as many tokens of files as the model takes: `make` builds the request for a budget,
 /// which is halved, and in the end 0, whenever the model says that the prompt is too long. Gives
-/// the completions and what `make` gave beside the request that was answered.
+/// the completions and what `make` gave beside the request that was answered, and leaves the budget
+/// that was taken.
 ///
 /// # Errors
 /// As [`completions`]; [`ModelError::ContextOverflow`] when the prompt is too long without files.
 pub(crate) async fn ask_within<T>(
     tools: &Tools,
-    mut budget: usize,
+    budget: &mut usize,
     mut make: impl FnMut(usize) -> (ModelRequest, T),
 ) -> Result<(Vec<Completion>, T), StageError> {
     loop {
-        let (request, beside) = make(budget);
+        let (request, beside) = make(*budget);
         let replies = tools.model.complete(&request).await;
         let overflow = replies.iter().find_map(|reply| match reply {
             Err(ModelError::ContextOverflow { detail, .. }) => Some(detail),
             _ => None,
         });
         match overflow {
-            Some(detail) if budget > 0 => {
-                budget = if budget < LEAST_CONTEXT { 0 } else { budget / 2 };
+            Some(detail) if *budget > 0 => {
+                *budget = if *budget < LEAST_CONTEXT { 0 } else { *budget / 2 };
                 tools.events.notice(format!(
                     "the {} prompt does not fit the model ({detail}); trying again with {budget} \
                      tokens of files",

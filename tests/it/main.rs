@@ -1,6 +1,7 @@
 //! The integration tests: one binary.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "this is how tests fail and talk")]
 
+mod adaptive;
 mod architecture;
 mod cli_errors;
 mod harness;

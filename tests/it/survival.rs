@@ -101,6 +101,21 @@ fn spread(index: u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_twenty_points_a_run_ends_the_same_and_repeats_nothing() {
+    killed(20, &["--samples", "8"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_eight_points_an_adaptive_run_stops_where_it_would_have() {
+    let place =
+        killed(8, &["--samples", "24", "--confidence", "0.5", "--set", "adaptive.round=3"]).await;
+    let drawn =
+        |instance: &str| rows(&place.path(&format!("rough/{instance}/candidates.jsonl"))).len();
+    let drawn: Vec<usize> = SAMPLES[..2].iter().map(|instance| drawn(instance)).collect();
+    assert!(drawn.iter().all(|&n| n < 24) && drawn.iter().any(|&n| n > 3), "{drawn:?}");
+}
+
+/// A run that is killed so often, beside one that is not.
+async fn killed(points: u64, settings: &[&str]) -> Place {
     let place = Place::new();
     let dataset = dataset(&place);
     let start = || {
@@ -125,8 +140,6 @@ async fn killed_at_twenty_points_a_run_ends_the_same_and_repeats_nothing() {
             run,
             "--base-url",
             url,
-            "--samples",
-            "8",
             "--tests",
             "6",
             "-j",
@@ -134,8 +147,10 @@ async fn killed_at_twenty_points_a_run_ends_the_same_and_repeats_nothing() {
             "--set",
             "model.concurrency=1",
         ]
-        .map(str::to_owned)
-        .to_vec()
+        .iter()
+        .chain(settings)
+        .map(|&argument| argument.to_owned())
+        .collect()
     };
     let as_str = |args: &[String]| -> Vec<String> { args.to_vec() };
 
@@ -149,11 +164,11 @@ async fn killed_at_twenty_points_a_run_ends_the_same_and_repeats_nothing() {
     let rough_args = args("rough", &standin.base_url());
     let rough_args: Vec<&str> = rough_args.iter().map(String::as_str).collect();
     let mut kills = 0;
-    for point in 0..20 {
+    for point in 0..points {
         let mut child = place.spawn(&rough_args);
         // By progress, not by the clock, which a busy machine stretches: each time up to a
-        // fourteenth of a whole run is let through, so that the kills spread over all stages.
-        let share = whole as f64 / 14.0 * (spread(point) as f64 / u64::MAX as f64);
+        // part of a whole run is let through, so that the kills spread over all stages.
+        let share = whole as f64 * 1.4 / points as f64 * (spread(point) as f64 / u64::MAX as f64);
         let until = progress(&place, "rough") + share as usize;
         while progress(&place, "rough") < until && child.try_wait().unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -167,12 +182,13 @@ async fn killed_at_twenty_points_a_run_ends_the_same_and_repeats_nothing() {
     }
     place.ok(&rough_args);
 
-    assert!(kills >= 10, "only {kills} of 20 kills met a running process");
+    assert!(kills >= points / 2, "only {kills} of {points} kills met a running process");
     assert_eq!(results(&place, "rough"), results(&place, "calm"));
     assert_eq!(repeated_executions(&place, "rough"), Vec::<String>::new());
     // With one request under way at a time, a kill can lose at most that one.
     let again = standin.stats().answered;
     assert!(again <= asked + kills, "{again} answers for {asked} samples and {kills} kills");
+    place
 }
 
 #[tokio::test(flavor = "multi_thread")]

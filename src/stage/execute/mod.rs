@@ -55,6 +55,9 @@ pub struct Inputs<'a> {
     pub checkout: &'a Arc<Checkout>,
     /// All candidates.
     pub candidates: &'a [Candidate],
+    /// Samples before this index choose the regression tests by the files that they change, so that
+    /// samples drawn later do not change what the earlier ones were tested with.
+    pub first_samples: u32,
     /// The tests that judge, see `reproduce::judges`.
     pub tests: &'a [&'a ReproductionTest],
     /// Where they run.

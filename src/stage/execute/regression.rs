@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::{Candidate, Execution, Executions, Outcome, Subject, TestCommand, TestKind};
+use crate::artifact::{Execution, Executions, Outcome, Subject, TestCommand, TestKind};
 use crate::event::EventKind;
 use crate::harness::{self, SuiteRun};
 use crate::sandbox::ExecStatus;
@@ -187,7 +187,7 @@ fn related_test_files(inputs: &Inputs<'_>, limit: usize) -> Vec<String> {
     let changed: BTreeSet<&str> = inputs
         .candidates
         .iter()
-        .filter(|candidate| Candidate::is_ok(candidate))
+        .filter(|candidate| candidate.is_ok() && candidate.sample < inputs.first_samples)
         .flat_map(|candidate| candidate.files.iter().map(String::as_str))
         .chain(inputs.at.ranked.iter().take(3).map(|ranked| ranked.path.as_str()))
         .filter(|path| !is_test_file(path))

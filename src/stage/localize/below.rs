@@ -105,7 +105,8 @@ async fn ask(stage: &Stage<'_>, files: &mut [Outlined]) -> Result<(), StageError
         };
         (request, ())
     };
-    let completions = match ask_within(stage.tools, config.outline_tokens, make).await {
+    let mut budget = config.outline_tokens;
+    let completions = match ask_within(stage.tools, &mut budget, make).await {
         Ok((completions, ())) => completions,
         Err(StageError::Model(ModelError::NotRecorded { .. })) => {
             stage.note("the recording holds no answer about places; those of retrieval are taken");

@@ -1,5 +1,6 @@
 //! Instance and localization to candidates: one for each sample, valid or not.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -47,48 +48,87 @@ pub struct Inputs<'a> {
     pub checkout: &'a Arc<Checkout>,
 }
 
-/// Draws and applies the samples.
-///
-/// # Errors
-/// [`StageError`] when the model cannot be asked or the repository not be read. A sample without a
-/// usable edit is a candidate with status `invalid`, not an error.
-pub async fn repair(
-    tools: &Tools,
-    config: &RepairConfig,
-    prompts: &Prompts,
-    tokens: &TokenCounter,
+/// Draws samples of one instance and applies them. Every sample is asked with the same prompt,
+/// however many draws they take.
+pub struct Sampler<'a> {
+    tools: &'a Tools,
+    config: &'a RepairConfig,
+    prompts: &'a Prompts,
+    tokens: &'a TokenCounter,
     seed: Option<u64>,
-    inputs: &Inputs<'_>,
-) -> Result<Vec<Candidate>, StageError> {
-    let instance = inputs.instance;
-    let base = Arc::new(Base::new(Arc::clone(inputs.checkout)));
-    let files = readable_files(inputs.at, &base, config.max_files);
-    let count = |text: &str| tokens.count(text);
-    let ask = |budget| {
-        let issue = &instance.problem_statement;
-        let context = context::select(&files, issue, config.max_files, budget, &count);
-        let request = ModelRequest {
-            instance: instance.id.clone(),
-            call: Call::Repair,
-            messages: prompts
-                .render(PromptName::RepairEdit, &[("issue", issue), ("files", &context.text)]),
-            samples: 0..config.samples,
-            temperature: config.temperature,
-            max_tokens: config.max_tokens,
+    instance: &'a Instance,
+    base: Arc<Base>,
+    files: Vec<ContextFile>,
+    /// Tokens of files that the model is known to take.
+    budget: usize,
+    reported: bool,
+}
+
+impl<'a> Sampler<'a> {
+    /// Reads the files that may be shown; nothing is asked yet.
+    #[must_use]
+    pub fn new(
+        tools: &'a Tools,
+        config: &'a RepairConfig,
+        prompts: &'a Prompts,
+        tokens: &'a TokenCounter,
+        seed: Option<u64>,
+        inputs: &Inputs<'a>,
+    ) -> Self {
+        let base = Arc::new(Base::new(Arc::clone(inputs.checkout)));
+        let files = readable_files(inputs.at, &base, config.max_files);
+        let budget = config.context_tokens;
+        let instance = inputs.instance;
+        Self {
+            tools,
+            config,
+            prompts,
+            tokens,
             seed,
-            stop: Vec::new(),
+            instance,
+            base,
+            files,
+            budget,
+            reported: false,
+        }
+    }
+
+    /// Draws and applies the samples with these indices.
+    ///
+    /// # Errors
+    /// [`StageError`] when the model cannot be asked or the repository not be read. A sample without
+    /// a usable edit is a candidate with status `invalid`, not an error.
+    pub async fn draw(&mut self, samples: Range<u32>) -> Result<Vec<Candidate>, StageError> {
+        let config = self.config;
+        let count = |text: &str| self.tokens.count(text);
+        let issue = &self.instance.problem_statement;
+        let ask = |budget| {
+            let context = context::select(&self.files, issue, config.max_files, budget, &count);
+            let variables = [("issue", issue.as_str()), ("files", &context.text)];
+            let request = ModelRequest {
+                instance: self.instance.id.clone(),
+                call: Call::Repair,
+                messages: self.prompts.render(PromptName::RepairEdit, &variables),
+                samples: samples.clone(),
+                temperature: config.temperature,
+                max_tokens: config.max_tokens,
+                seed: self.seed,
+                stop: Vec::new(),
+            };
+            (request, context)
         };
-        (request, context)
-    };
-    let (completions, context) =
-        crate::stage::ask_within(tools, config.context_tokens, ask).await?;
-    report_context(tools, &context);
-    let (config, shown) = (config.clone(), context.shown);
-    tokio::task::spawn_blocking(move || {
-        completions.iter().map(|reply| candidate(reply, &shown, &base, &config)).collect()
-    })
-    .await
-    .map_err(|error| StageError::Internal(error.to_string()))
+        let (completions, context) =
+            crate::stage::ask_within(self.tools, &mut self.budget, ask).await?;
+        if !std::mem::replace(&mut self.reported, true) {
+            report_context(self.tools, &context);
+        }
+        let (config, shown, base) = (config.clone(), context.shown, Arc::clone(&self.base));
+        tokio::task::spawn_blocking(move || {
+            completions.iter().map(|reply| candidate(reply, &shown, &base, &config)).collect()
+        })
+        .await
+        .map_err(|error| StageError::Internal(error.to_string()))
+    }
 }
 
 /// The ranked files that exist and are text, in order. Twice as many as may be shown are looked

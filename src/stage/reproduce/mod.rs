@@ -191,7 +191,8 @@ async fn ask(
         };
         (request, ())
     };
-    Ok(crate::stage::ask_within(tools, config.context_tokens, ask).await?.0)
+    let mut budget = config.context_tokens;
+    Ok(crate::stage::ask_within(tools, &mut budget, ask).await?.0)
 }
 
 fn extract(reply: &Completion) -> ReproductionTest {

@@ -1,9 +1,30 @@
 //! When more samples are not worth their cost.
 
+use serde::{Deserialize, Serialize};
+
 use crate::artifact::{Candidate, CandidateId, Execution};
 use crate::stage::rerank::classes;
 use crate::stage::rerank::evidence::Judgement;
 use crate::stage::rerank::matrix::Matrix;
+
+/// Settings of adaptive sampling.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptiveConfig {
+    /// From 0 to 1: how sure it must be that further samples change nothing for the better; 1
+    /// draws every sample.
+    pub confidence: f64,
+    /// Samples drawn and tested between two decisions.
+    pub round: u32,
+}
+
+impl AdaptiveConfig {
+    /// Whether sampling may end early.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.confidence < 1.0
+    }
+}
 
 /// Whether to draw more samples, and why.
 #[derive(Debug, Clone, Copy, PartialEq)]
