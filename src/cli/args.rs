@@ -79,7 +79,7 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Score predicted changes by SWE-RL's reward: JSON lines in, JSON lines out
     Reward(RewardArgs),
-    /// Say why a patch won
+    /// Say why a patch won, or where a run lost its samples
     Explain(ExplainArgs),
     /// Show how far a run is, or draw its events again
     Status(StatusArgs),
@@ -320,9 +320,9 @@ pub(crate) struct ExplainArgs {
     /// Run directory
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
-    /// Instance
+    /// Instance; without it, the whole run: a line for each instance, and where samples were lost
     #[arg(value_name = "ID")]
-    pub(crate) instance: InstanceId,
+    pub(crate) instance: Option<InstanceId>,
 }
 
 #[derive(Debug, Args)]

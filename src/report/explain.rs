@@ -1,12 +1,12 @@
 //! Why a patch won, in words and one table.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::artifact::{
-    BaseVerdict, Candidate, Execution, InstanceOutcome, Localization, Outcome, Ranking,
-    ReproductionTest, Subject, TestKind,
+    Candidate, Execution, InstanceOutcome, Localization, Outcome, Ranking, ReproductionTest,
+    Subject, TestKind,
 };
+use crate::report::Funnel;
 
 /// The saved artifacts of one instance, as far as they exist.
 #[derive(Debug, Clone, Default)]
@@ -31,12 +31,36 @@ pub fn explain(instance: &str, evidence: &Evidence) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{instance}: {}", headline(evidence));
     files(&mut out, evidence);
-    funnel(&mut out, evidence);
-    witnesses(&mut out, evidence);
+    let mut funnel = Funnel::default();
+    funnel.add(&evidence.candidates, &evidence.tests, &evidence.executions);
+    samples(&mut out, evidence, &funnel);
+    witnesses(&mut out, evidence, &funnel);
     table(&mut out, evidence);
     weights(&mut out, evidence);
     rejected(&mut out, evidence);
     out
+}
+
+/// One line on how an instance ended, for a table of many; without a line end.
+#[must_use]
+pub fn summary(evidence: &Evidence) -> String {
+    let patches = evidence.candidates.iter().filter(|c| c.is_ok()).count();
+    let judges = evidence.tests.iter().filter(|test| test.counts()).count();
+    let Some(first) = evidence.ranking.as_ref().and_then(|ranking| ranking.ranked.first()) else {
+        return format!(
+            "{}; {patches} of {} samples",
+            headline(evidence),
+            evidence.candidates.len()
+        );
+    };
+    let votes = first.evidence.get("votes").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let sure = first.evidence.get("posterior").and_then(serde_json::Value::as_f64);
+    let sure = sure.map_or_else(String::new, |right| format!(", P(right) {right:.2}"));
+    format!(
+        "{} with {votes} votes of {patches} patches from {} samples, {judges} scripts{sure}",
+        first.candidate,
+        evidence.candidates.len()
+    )
 }
 
 fn headline(evidence: &Evidence) -> String {
@@ -73,41 +97,16 @@ fn files(out: &mut String, evidence: &Evidence) {
     }
 }
 
-fn funnel(out: &mut String, evidence: &Evidence) {
-    if evidence.candidates.is_empty() {
-        return;
+fn samples(out: &mut String, evidence: &Evidence, funnel: &Funnel) {
+    if !evidence.candidates.is_empty() {
+        let _ = writeln!(out, "\nsamples\n  {}", funnel.samples_line());
     }
-    let valid = evidence.candidates.iter().filter(|c| c.is_ok()).count();
-    let mut lost: BTreeMap<&str, usize> = BTreeMap::new();
-    for candidate in evidence.candidates.iter().filter(|c| !c.is_ok()) {
-        *lost.entry(candidate.reason.split(':').next().unwrap_or("unknown")).or_default() += 1;
-    }
-    let lost: Vec<String> = lost.iter().map(|(code, n)| format!("{n} {code}")).collect();
-    let lost =
-        if lost.is_empty() { String::new() } else { format!(" (lost: {})", lost.join(", ")) };
-    let _ = writeln!(
-        out,
-        "\nsamples\n  {} drawn, {valid} with a patch{lost}",
-        evidence.candidates.len()
-    );
 }
 
-fn witnesses(out: &mut String, evidence: &Evidence) {
+fn witnesses(out: &mut String, evidence: &Evidence, funnel: &Funnel) {
     if evidence.tests.is_empty() && evidence.executions.is_empty() {
         return;
     }
-    let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
-    for test in &evidence.tests {
-        let name = match test.base {
-            BaseVerdict::Reproduced => "reproduce the issue",
-            BaseVerdict::Resolved => "do not show it",
-            BaseVerdict::Other => "say something else",
-            BaseVerdict::Error => "are no script",
-            BaseVerdict::Timeout => "run too long",
-        };
-        *verdicts.entry(name).or_default() += 1;
-    }
-    let verdicts: Vec<String> = verdicts.iter().map(|(name, n)| format!("{n} {name}")).collect();
     let regression = evidence.executions.iter().filter(|row| {
         row.subject == Subject::Base
             && row.kind == TestKind::Regression
@@ -115,9 +114,8 @@ fn witnesses(out: &mut String, evidence: &Evidence) {
     });
     let _ = writeln!(
         out,
-        "\ntests\n  {} scripts: {}\n  {} tests of the repository pass on the base commit",
-        evidence.tests.len(),
-        verdicts.join(", "),
+        "\ntests\n  {}\n  {} tests of the repository pass on the base commit",
+        funnel.scripts_line(),
         regression.count()
     );
 }

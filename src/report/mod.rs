@@ -2,6 +2,7 @@
 
 mod explain;
 mod fan_out;
+mod funnel;
 mod jsonl;
 mod terminal;
 
@@ -9,8 +10,9 @@ use std::io;
 
 use crate::event::Event;
 
-pub use explain::{Evidence, explain};
+pub use explain::{Evidence, explain, summary};
 pub use fan_out::{Drained, drain, replay};
+pub use funnel::Funnel;
 pub use jsonl::JsonLines;
 pub use terminal::{Style, Terminal};
 

@@ -294,6 +294,38 @@ fn explain_names_the_choice_and_the_losses() {
 }
 
 #[test]
+fn explain_adds_up_a_run_of_several_instances() {
+    let place = Place::new();
+    let both = ["-i", SAMPLES[0], "-i", SAMPLES[1]];
+    place.ok(&[&["run", "sample", "-o", "run", "--sandbox", "local"][..], &both].concat());
+    let text = place.ok(&["explain", "run"]).stdout;
+    let json: serde_json::Value =
+        serde_json::from_str(&place.ok(&["explain", "run", "--json"]).stdout).unwrap();
+    let of = |file: &str| -> Vec<serde_json::Value> {
+        let read = |id: &&str| rows(&place.path(&format!("run/{id}/{file}")));
+        SAMPLES[..2].iter().flat_map(read).collect()
+    };
+    let (candidates, tests) = (of("candidates.jsonl"), of("tests.jsonl"));
+    let lost = |code: &str| {
+        let of_code = |c: &&serde_json::Value| {
+            c["reason"].as_str().is_some_and(|r| r.starts_with(&format!("{code}:")))
+        };
+        candidates.iter().filter(of_code).count()
+    };
+    let funnel = &json["funnel"];
+    assert_eq!(funnel["samples"], candidates.len());
+    assert_eq!(funnel["patches"], candidates.iter().filter(|c| c["status"] == "ok").count());
+    for (code, count) in funnel["lost"].as_object().unwrap() {
+        assert_eq!(count, lost(code), "{code}");
+        assert!(text.contains(&format!("{count} {code}")), "{text}");
+    }
+    let lost: u64 = funnel["lost"].as_object().unwrap().values().filter_map(|n| n.as_u64()).sum();
+    assert_eq!(lost + funnel["patches"].as_u64().unwrap(), candidates.len() as u64);
+    assert_eq!(funnel["scripts"], tests.len());
+    assert!(SAMPLES[..2].iter().all(|id| text.contains(id)), "{text}");
+}
+
+#[test]
 fn stage_commands_work_on_a_run_directory() {
     let place = Place::new();
     let instance = SAMPLES[1];
