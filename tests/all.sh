@@ -56,6 +56,9 @@ say "format"
 cargo fmt --check
 say "lints"
 cargo clippy --all-targets --quiet -- -D warnings
+say "fuzz targets"
+cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
+cargo check --quiet --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz
 say "evaluators"
 python3 -B -m unittest discover -q -s evaluation/localization
 say "tests"
