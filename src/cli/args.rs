@@ -201,7 +201,8 @@ pub(crate) struct SolveArgs {
     /// Command that installs the repository, for an environment made from its tree
     #[arg(long, value_name = "COMMAND", requires = "repo")]
     pub(crate) install: Option<String>,
-    /// Command that runs test files, which are appended to it
+    /// Command that runs test files, which are appended to it; found from the repository's files if
+    /// it is not given, none if it is empty
     #[arg(long, value_name = "COMMAND", requires = "repo")]
     pub(crate) test_command: Option<String>,
     /// How the test command's output is read: pytest, unittest, django, ... [default: pytest]

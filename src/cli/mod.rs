@@ -14,6 +14,7 @@ mod index_args;
 mod issue;
 mod job;
 mod ranking;
+mod runner;
 mod select;
 mod serve_args;
 mod session;

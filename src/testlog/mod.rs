@@ -4,6 +4,7 @@
 //! benchmark were recorded with them; `unittest` is our own. All readers take any text, never
 //! fail, and take time linear in it.
 
+pub mod detect;
 pub mod directive;
 mod django;
 pub mod infra;

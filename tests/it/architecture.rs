@@ -86,6 +86,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "serve",
             "stage",
             "store",
+            "testlog",
             "tools",
         ],
     ),

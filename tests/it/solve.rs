@@ -161,7 +161,14 @@ fn solving_inside_the_repository_leaves_its_status_clean() {
         .current_dir(&repo)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("run with `python -m unittest -v`, because tests/"), "{said}");
+    let regression = |row: &serde_json::Value| row["kind"] == "regression";
+    let runs = std::fs::read_dir(repo.join("runs")).unwrap().next().unwrap().unwrap().path();
+    let instance = std::fs::read_dir(&runs).unwrap().find(|e| e.as_ref().unwrap().path().is_dir());
+    let executions = rows(&instance.unwrap().unwrap().path().join("executions.jsonl"));
+    assert!(executions.iter().filter(|row| regression(row)).count() > 20, "{said}");
     assert_eq!(git(&repo, &["status", "--porcelain"]), "");
     assert!(repo.join("runs").is_dir());
 }

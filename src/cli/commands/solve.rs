@@ -11,7 +11,7 @@ use crate::cli::error::{CliError, Kind};
 use crate::cli::job::{self, Job};
 use crate::cli::session::Show;
 use crate::cli::settings::Settings;
-use crate::cli::{issue, print, print_json, say, select};
+use crate::cli::{issue, print, print_json, runner, say, select};
 use crate::dataset::{OwnIssue, own};
 use crate::pipeline::{Source, Stages, prediction};
 use crate::repo::{self, Checkout};
@@ -24,7 +24,7 @@ pub(crate) async fn solve(args: SolveArgs, output: &OutputArgs) -> Result<ExitCo
     }
     let (instance, job) = match (&args.instance, &args.repo) {
         (Some(id), _) => of_dataset(&args, id, &settings)?,
-        (None, Some(path)) => of_own_repository(&args, path).await?,
+        (None, Some(path)) => of_own_repository(&args, path, output.quiet).await?,
         (None, None) => return Err(CliError::usage("give --instance or --repo")),
     };
     if args.place.dry_run {
@@ -95,15 +95,23 @@ fn of_dataset(
     Ok((instance, job))
 }
 
-async fn of_own_repository(args: &SolveArgs, path: &Path) -> Result<(Instance, Job), CliError> {
+async fn of_own_repository(
+    args: &SolveArgs,
+    path: &Path,
+    quiet: bool,
+) -> Result<(Instance, Job), CliError> {
     let text = issue::read(args.issue.as_deref().unwrap_or("-")).await?;
     let checkout = Checkout::discover(path, &args.rev)?;
     let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let label = absolute.file_name().map_or("repository".into(), |name| name.to_string_lossy());
-    let test_command = args.test_command.as_ref().map(|command| TestCommand {
-        command: command.clone(),
-        log_format: args.log_format.unwrap_or(LogFormat::Pytest),
-    });
+    let test_command = match &args.test_command {
+        Some(command) if command.trim().is_empty() => None,
+        Some(command) => Some(TestCommand {
+            command: command.clone(),
+            log_format: args.log_format.unwrap_or(LogFormat::Pytest),
+        }),
+        None => runner::detected(&checkout, quiet),
+    };
     let instance = own(OwnIssue {
         issue: &text,
         repo: &label,

@@ -12,6 +12,7 @@ use crate::harness::{self, SuiteRun};
 use crate::sandbox::ExecStatus;
 use crate::stage::StageError;
 use crate::stage::execute::{ExecuteConfig, Inputs, Record};
+use crate::testlog::detect::is_test_file;
 use crate::testlog::{Status, directive};
 use crate::tools::Tools;
 
@@ -231,12 +232,6 @@ fn import_score(text: &str, module: &str) -> u32 {
         }
     }
     score
-}
-
-fn is_test_file(path: &str) -> bool {
-    let Some(name) = path.rsplit('/').next() else { return false };
-    let Some(stem) = name.strip_suffix(".py") else { return false };
-    stem.starts_with("test_") || stem.ends_with("_test") || stem == "tests"
 }
 
 fn stem(path: &str) -> Option<&str> {
