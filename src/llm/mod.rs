@@ -79,6 +79,9 @@ pub struct Completion {
     pub sample: u32,
     /// The final part of the answer, without thinking.
     pub answer: Result<String, NoAnswer>,
+    /// All that the model wrote; thinking that the server separated stands before the rest, between
+    /// `<think>` and `</think>`.
+    pub written: String,
     /// Whether the token limit cut the answer.
     pub truncated: bool,
     /// Tokens spent on it; the prompt's tokens are counted with the first sample of a request.

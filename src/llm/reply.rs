@@ -32,12 +32,21 @@ pub struct Reply {
 }
 
 impl Reply {
+    fn written(&self) -> String {
+        let content = self.content.as_deref().unwrap_or_default();
+        match self.reasoning.as_deref().filter(|text| !text.is_empty()) {
+            Some(reasoning) => format!("<think>{reasoning}</think>{content}"),
+            None => content.to_owned(),
+        }
+    }
+
     /// The completion that `sample` gets out of this reply.
     #[must_use]
     pub fn completion(&self, sample: u32, journaled: bool) -> Completion {
         Completion {
             sample,
             answer: final_part(self.content.as_deref(), self.reasoning.as_deref()),
+            written: self.written(),
             truncated: self.finish_reason.as_deref() == Some("length"),
             usage: self.usage,
             journaled,
@@ -45,16 +54,12 @@ impl Reply {
     }
 }
 
-/// The nearest raw reply of a client that has none: its answer without the thinking.
+/// A raw reply that gives this completion again.
 impl From<Completion> for Reply {
     fn from(completion: Completion) -> Self {
-        let (content, reasoning) = match completion.answer {
-            Ok(answer) => (Some(answer), None),
-            Err(NoAnswer::Empty) => (None, None),
-            Err(NoAnswer::NoSolution) => (None, Some("(not recorded)".to_owned())),
-        };
+        let content = (!completion.written.is_empty()).then_some(completion.written);
         let finish_reason = completion.truncated.then(|| "length".to_owned());
-        Self { content, reasoning, finish_reason, usage: completion.usage, ..Self::default() }
+        Self { content, finish_reason, usage: completion.usage, ..Self::default() }
     }
 }
 
@@ -63,13 +68,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn separated_thinking_stands_in_tags_before_the_text() {
+        let content = Some("<solution>x</solution>".to_owned());
+        let reply = Reply { content, reasoning: Some("draft".to_owned()), ..Reply::default() };
+        let completion = reply.completion(0, false);
+        assert_eq!(completion.written, "<think>draft</think><solution>x</solution>");
+        assert_eq!(completion.answer, Ok("x".to_owned()));
+    }
+
+    #[test]
     fn a_completion_without_raw_reply_keeps_its_meaning() {
-        for answer in [Ok("x = 1".to_owned()), Err(NoAnswer::Empty), Err(NoAnswer::NoSolution)] {
+        for (answer, written) in [
+            (Ok("x = 1".to_owned()), "x = 1"),
+            (Ok("x = 1".to_owned()), "<think>draft</think>x = 1"),
+            (Err(NoAnswer::Empty), ""),
+            (Err(NoAnswer::NoSolution), "<think>draft</think>"),
+        ] {
             for truncated in [true, false] {
                 let usage = Usage { prompt_tokens: 3, cached_tokens: 1, completion_tokens: 2 };
                 let before = Completion {
                     sample: 4,
                     answer: answer.clone(),
+                    written: written.to_owned(),
                     truncated,
                     usage,
                     journaled: false,

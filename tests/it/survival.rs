@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::harness::{Place, SAMPLES, json, rows, sample, sample_repository};
-use crate::standin::{Standin, StandinConfig};
+use crate::standin::{Standin, StandinConfig, Wrap};
 
 /// Rows of two bundled instances with a repository and a gold patch each, for the stand-in.
 fn dataset(place: &Place) -> PathBuf {
@@ -225,6 +225,37 @@ async fn a_run_can_be_made_again_from_its_journal_without_a_model() {
     with(&["first", "--replay"]);
     assert_eq!(results(&place, "second"), results(&place, "first"));
     assert!(asked > 0);
+}
+
+/// Strict reading sees what the model wrote, tags included, and rejects what lacks them.
+#[tokio::test(flavor = "multi_thread")]
+async fn strict_reading_takes_tagged_answers_only() {
+    let place = Place::new();
+    let datasets = vec![dataset(&place)];
+    let mut found = Vec::new();
+    for wrap in [Wrap::Tags, Wrap::Plain] {
+        let config =
+            StandinConfig { datasets: datasets.clone(), wrap, seed: 5, ..StandinConfig::default() };
+        let standin = Standin::start(config).await.unwrap();
+        let run = format!("{wrap:?}");
+        let url = standin.base_url();
+        let args = ["run", "rows.jsonl", "--repos", "repos", "--sandbox", "local", "-o", &run];
+        let more = ["--base-url", &url, "--samples", "8", "--tests", "0"];
+        let strict = ["--set", "repair.reading=strict", "--set", "execute.regression=none"];
+        place.agent(&[&args[..], &more, &strict].concat());
+        let all = SAMPLES[..2]
+            .iter()
+            .flat_map(|id| rows(&place.path(&format!("{run}/{id}/candidates.jsonl"))));
+        let all: Vec<serde_json::Value> = all.collect();
+        assert_eq!(all.len(), 16);
+        let valid = all.iter().filter(|c| c["status"] == "ok" && c["rules"][0] == "strict").count();
+        let untagged = |c: &&serde_json::Value| {
+            c["reason"].as_str().is_some_and(|r| r.starts_with("no_solution"))
+        };
+        found.push((valid, all.iter().filter(untagged).count()));
+    }
+    assert!(found[0].0 > 4, "{found:?}");
+    assert_eq!(found[1], (0, 16));
 }
 
 #[cfg(unix)]

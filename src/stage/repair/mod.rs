@@ -165,9 +165,11 @@ fn candidate(
     config: &RepairConfig,
 ) -> Candidate {
     let sample = reply.sample;
-    let answer = match &reply.answer {
-        Ok(answer) => answer,
-        Err(why) => return Candidate::invalid(sample, why.to_string()),
+    let answer = match (&reply.answer, config.reading) {
+        // The reward looks for the tags itself.
+        (_, Reading::Strict) => &reply.written,
+        (Ok(answer), Reading::Tolerant) => answer,
+        (Err(why), Reading::Tolerant) => return Candidate::invalid(sample, why.to_string()),
     };
     let options = ApplyOptions { reading: config.reading, replace_all: config.replace_all };
     let applied = match patch::apply_answer(answer, shown, base, &options) {

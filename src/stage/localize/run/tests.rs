@@ -32,7 +32,8 @@ impl ModelClient for Scripted {
         let completion = |(sample, reply): (u32, Result<Result<&str, _>, _>)| {
             let answer = reply?.map(str::to_owned);
             let usage = Usage::default();
-            Ok(Completion { sample, answer, truncated: false, usage, journaled: false })
+            let written = String::new();
+            Ok(Completion { sample, answer, written, truncated: false, usage, journaled: false })
         };
         samples.map(completion).collect()
     }
