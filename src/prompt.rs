@@ -22,6 +22,8 @@ pub enum PromptName {
     RepairEdit,
     /// Issue and files to a reproduction script.
     ReproduceScript,
+    /// Issue and names of passing tests to those that a right fix may break.
+    SelectRegression,
     /// The optional system message that asks for `<think>` and `<solution>`.
     SystemThink,
 }
@@ -57,6 +59,12 @@ const DEFINITIONS: &[Definition] = &[
         file: "reproduce/script.md",
         builtin: include_str!("../prompts/reproduce/script.md"),
         placeholders: &["issue", "files"],
+    },
+    Definition {
+        name: PromptName::SelectRegression,
+        file: "execute/select-regression.md",
+        builtin: include_str!("../prompts/execute/select-regression.md"),
+        placeholders: &["issue", "tests"],
     },
     Definition {
         name: PromptName::SystemThink,

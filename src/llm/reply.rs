@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::Usage;
-use crate::llm::{Completion, NoAnswer, final_part};
+use crate::llm::{Completion, final_part};
 
 /// A raw reply.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,7 @@ impl From<Completion> for Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::NoAnswer;
 
     #[test]
     fn separated_thinking_stands_in_tags_before_the_text() {

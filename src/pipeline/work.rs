@@ -230,6 +230,11 @@ impl<'a> Work<'a> {
             environment,
             limits: &self.plan.limits,
             done: &done,
+            asking: execute::Asking {
+                prompts: &self.plan.prompts,
+                tokens: &self.plan.tokens,
+                seed: self.plan.seed,
+            },
         };
         let record =
             |rows: &[Execution]| self.dir.append_executions(rows).map_err(io::Error::other);

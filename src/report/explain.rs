@@ -1,5 +1,6 @@
 //! Why a patch won, in words and one table.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::artifact::{
@@ -112,12 +113,25 @@ fn witnesses(out: &mut String, evidence: &Evidence, funnel: &Funnel) {
             && row.kind == TestKind::Regression
             && row.outcome == Outcome::Pass
     });
-    let _ = writeln!(
+    let passing: BTreeSet<&str> = regression.map(|row| row.test.as_str()).collect();
+    let judged: BTreeSet<&str> = evidence
+        .executions
+        .iter()
+        .filter(|row| row.subject != Subject::Base && row.kind == TestKind::Regression)
+        .map(|row| row.test.as_str())
+        .collect();
+    let _ = write!(
         out,
         "\ntests\n  {}\n  {} tests of the repository pass on the base commit",
         funnel.scripts_line(),
-        regression.count()
+        passing.len()
     );
+    let outdated: Vec<&str> = passing.difference(&judged).copied().collect();
+    if !judged.is_empty() && !outdated.is_empty() {
+        let _ =
+            write!(out, "; {} of them not used, since a right fix may break them", outdated.len());
+    }
+    out.push('\n');
 }
 
 fn table(out: &mut String, evidence: &Evidence) {

@@ -1,5 +1,7 @@
 //! `agent solve` from end to end.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::harness::{
@@ -165,9 +167,11 @@ fn solving_inside_the_repository_leaves_its_status_clean() {
     assert!(output.status.success(), "{said}");
     assert!(said.contains("run with `python -m unittest -v`, because tests/"), "{said}");
     let regression = |row: &serde_json::Value| row["kind"] == "regression";
-    let runs = std::fs::read_dir(repo.join("runs")).unwrap().next().unwrap().unwrap().path();
-    let instance = std::fs::read_dir(&runs).unwrap().find(|e| e.as_ref().unwrap().path().is_dir());
-    let executions = rows(&instance.unwrap().unwrap().path().join("executions.jsonl"));
+    let directory = |of: &Path| -> PathBuf {
+        let inside = std::fs::read_dir(of).unwrap().map(|entry| entry.unwrap().path());
+        inside.filter(|path| path.is_dir()).min().unwrap()
+    };
+    let executions = rows(&directory(&directory(&repo.join("runs"))).join("executions.jsonl"));
     assert!(executions.iter().filter(|row| regression(row)).count() > 20, "{said}");
     assert_eq!(git(&repo, &["status", "--porcelain"]), "");
     assert!(repo.join("runs").is_dir());
@@ -285,6 +289,36 @@ fn events_of_a_finished_run_are_drawn_again_as_they_were() {
     let again = place.ok(&["status", "run", "--events", "--color", "never"]).stderr;
     let drawn: Vec<&str> = shown.lines().filter(|line| !line.starts_with("why: ")).collect();
     assert_eq!(drawn, again.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_test_that_the_model_calls_outdated_judges_no_candidate() {
+    let place = Place::new();
+    let instance = SAMPLES[0];
+    let outdated = "test_prune (tests.test_agenda.CalendarTest)";
+    let judged = |run: &str, setting: &str| {
+        let set = format!("execute.exclusion={setting}");
+        let args = ["solve", "--instance", instance, "-o", run, "--sandbox", "local"];
+        let said = place.ok(&[&args[..], &["--set", &set]].concat()).stderr;
+        let rows = rows(&place.path(&format!("{run}/{instance}/executions.jsonl")));
+        let about = |base: bool| {
+            let of = |row: &&serde_json::Value| {
+                row["kind"] == "regression" && (row["candidate"] == "base") == base
+            };
+            rows.iter().filter(of).map(|row| row["test"].to_string()).collect::<BTreeSet<_>>()
+        };
+        (about(true), about(false), said)
+    };
+    let (base, all, said) = judged("all", "none");
+    assert!(base.contains(&format!("\"{outdated}\"")) && all == base, "{all:?}");
+    assert!(!said.contains("do not count"), "{said}");
+    let (base, fewer, said) = judged("fewer", "model");
+    assert_eq!(base, all);
+    let gone: Vec<&String> = all.difference(&fewer).collect();
+    assert_eq!(gone, [&format!("\"{outdated}\"")]);
+    assert!(said.contains("1 of ") && said.contains(outdated), "{said}");
+    let text = place.ok(&["explain", "fewer", instance]).stdout;
+    assert!(text.contains("; 1 of them not used"), "{text}");
 }
 
 #[test]

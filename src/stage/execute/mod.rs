@@ -4,6 +4,7 @@
 //! because scripts may leave files behind. A class whose evidence an earlier process has finished
 //! is not run again.
 
+mod exclude;
 mod regression;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -19,11 +20,14 @@ use crate::artifact::{
 };
 use crate::event::EventKind;
 use crate::harness::{self, ScriptVerdict};
+use crate::llm::TokenCounter;
+use crate::prompt::Prompts;
 use crate::repo::Checkout;
 use crate::sandbox::{Environment, Limits, SandboxError, Session};
 use crate::stage::StageError;
 use crate::tools::Tools;
 
+pub use exclude::Exclusion;
 pub use regression::{RegressionSet, RegressionTests};
 
 /// Settings of the stage.
@@ -34,6 +38,8 @@ pub struct ExecuteConfig {
     pub regression: RegressionTests,
     /// Test files chosen at most with `regression = "related"`.
     pub regression_files: usize,
+    /// Whether the model may leave out regression tests that a right fix breaks.
+    pub exclusion: Exclusion,
     /// Seconds that the regression tests may take together, each time they run.
     pub regression_timeout: u64,
     /// Times that regression tests run on the base commit; a test counts only if it passes each time.
@@ -66,6 +72,19 @@ pub struct Inputs<'a> {
     pub limits: &'a Limits,
     /// Rows that an earlier process has finished.
     pub done: &'a [Execution],
+    /// How the model is asked.
+    pub asking: Asking<'a>,
+}
+
+/// What a question to the model needs.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// The templates.
+    pub prompts: &'a Prompts,
+    /// How budgets are counted.
+    pub tokens: &'a TokenCounter,
+    /// Seed of the run.
+    pub seed: Option<u64>,
 }
 
 /// Runs every test on the base commit (regression tests) and on one candidate of each class.
@@ -97,7 +116,8 @@ pub async fn execute(
             rows.push(row);
         }
     }
-    let regression = regression::on_base(tools, config, inputs, &mut rows, record).await?;
+    let mut regression = regression::on_base(tools, config, inputs, &mut rows, record).await?;
+    exclude::exclude(tools, config, inputs, &mut regression).await?;
 
     let work = representatives
         .into_iter()
