@@ -10,7 +10,7 @@ pub const SIGNS: usize = 9;
 
 /// Weights of the signs, in the order of [`signs`]: what `evaluation/selection` printed, command
 /// `fit-stop`.
-pub const GAIN: [f64; SIGNS] = [-4.46, 1.12, 0.45, 0.27, -0.85, -0.2, -0.66, 0.26, -2.15];
+pub const GAIN: [f64; SIGNS] = [0.166, 1.162, 0.364, 0.658, -0.549, -0.161, -0.144, 0.398, -1.223];
 
 /// Probabilities are kept this far from 0 and 1 before their logarithm is taken.
 const LEAST: f64 = 1e-3;
