@@ -109,13 +109,13 @@ fn slope(choices: &[Choice], weights: &[f64]) -> (f64, Vec<f64>, Vec<Vec<f64>>) 
             }
         }
     }
-    for place in 0..size {
+    let lower = information.clone();
+    for (place, row) in information.iter_mut().enumerate() {
         gradient[place] /= count;
-        for other in 0..=place {
-            information[place][other] /= count;
-            information[other][place] = information[place][other];
+        for (other, value) in row.iter_mut().enumerate() {
+            *value = if other < place { *value } else { lower[other][place] } / count;
         }
-        information[place][place] += RIDGE;
+        row[place] += RIDGE;
     }
     (likelihood / count, gradient, information)
 }
