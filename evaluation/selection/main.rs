@@ -4,6 +4,7 @@
 
 mod adaptive;
 mod fit;
+mod logit;
 mod measure;
 mod output;
 mod random;
@@ -20,9 +21,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use adaptive::Saved;
+use adaptive::Course;
 use measure::{Score, subsample, total};
-use output::{Point, percent, plot, recovered, summary, table};
+use output::{Point, plot, recovered, summary, table};
 use random::Random;
 use simulator::{Case, Cell, draw, grid};
 
@@ -82,7 +83,7 @@ enum Command {
     /// What the stopping rule saves on the SWE-RL-like cells
     Stop {
         /// Instances a cell
-        #[arg(long, default_value_t = 300)]
+        #[arg(long, default_value_t = 800)]
         instances: usize,
         #[arg(long, default_value_t = 7)]
         seed: u64,
@@ -90,12 +91,20 @@ enum Command {
         #[arg(short, long)]
         out: PathBuf,
     },
-    /// Fits the weights of `evidence`
+    /// Fits the weights of `evidence`: prints src/stage/rerank/evidence/weights.rs
     Fit {
         /// Cases from the grid, and as many from random cells
-        #[arg(long, default_value_t = 12000)]
+        #[arg(long, default_value_t = 24000)]
         instances: usize,
         #[arg(long, default_value_t = 101)]
+        seed: u64,
+    },
+    /// Fits the weights of the stopping rule
+    FitStop {
+        /// Cases from the SWE-RL-like cells, and as many from random cells
+        #[arg(long, default_value_t = 8000)]
+        instances: usize,
+        #[arg(long, default_value_t = 103)]
         seed: u64,
     },
     /// Times one ranking of 500 classes by 30 scripts
@@ -136,9 +145,17 @@ fn run(command: Command) -> Result<String> {
         }
         Command::Stop { instances, seed, out } => stop(instances, seed, &out),
         Command::Fit { instances, seed } => {
-            let (weights, likelihood) = fit::fit(&fit::cases(seed, instances));
-            let shown: Vec<String> = weights.iter().map(|weight| format!("{weight:.2}")).collect();
-            Ok(format!("weights {}; mean log-likelihood {likelihood:.4}\n", shown.join(" ")))
+            let (text, [classes, none]) = fit::fit(seed, instances);
+            let _ = writeln!(
+                std::io::stderr(),
+                "mean log-likelihood {classes:.4} of the classes, {none:.4} of \"none is right\""
+            );
+            Ok(text)
+        }
+        Command::FitStop { instances, seed } => {
+            let (weights, likelihood) = adaptive::fit(seed, instances);
+            let shown: Vec<String> = weights.iter().map(|weight| format!("{weight:.3}")).collect();
+            Ok(format!("{}; mean log-likelihood {likelihood:.4}\n", shown.join(", ")))
         }
         Command::Time => Ok(timing::table()),
     }
@@ -227,27 +244,12 @@ fn stop(instances: usize, seed: u64, out: &Path) -> Result<String> {
     fs::create_dir_all(out)?;
     let cells: Vec<(u64, Cell)> =
         (0u64..).zip(grid()).filter(|(_, (swe, _))| *swe).map(|(s, (_, cell))| (s, cell)).collect();
-    let mut text = String::from(
-        "| confidence | solved, all samples | solved, stopped | loss, points | samples drawn | \
-         executions |\n|---|---|---|---|---|---|\n",
-    );
-    for confidence in [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95] {
-        let one = |index: usize| {
-            let (stream, cell) = &cells[index % cells.len()];
-            Saved::of(&draw(cell, seed, *stream, (index / cells.len()) as u64), confidence)
-        };
-        let saved = total(cells.len() * instances, one, Saved::add);
-        let loss = saved.solved.0 as f64 - saved.solved.1 as f64;
-        let _ = writeln!(
-            text,
-            "| {confidence} | {} % | {} % | {:+.2} | {} % | {} % |",
-            percent(saved.solved.0, saved.cases),
-            percent(saved.solved.1, saved.cases),
-            100.0 * loss / saved.cases.max(1) as f64,
-            percent(saved.samples.1, saved.samples.0),
-            percent(saved.executions.1, saved.executions.0)
-        );
-    }
+    let one = |index: usize| {
+        let (stream, cell) = &cells[index % cells.len()];
+        vec![Course::new(&draw(cell, seed, *stream, (index / cells.len()) as u64))]
+    };
+    let courses = total(cells.len() * instances, one, Vec::extend);
+    let text = adaptive::report(&courses);
     fs::write(out.join("stop.md"), &text)?;
     Ok(text)
 }

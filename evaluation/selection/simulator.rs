@@ -334,7 +334,7 @@ pub(crate) fn random_cell(random: &mut Random) -> Cell {
     cell.spread = [1.0, 2.0, 4.0][random.below(3)];
     cell.validity_spread = [3.0, 6.0, 20.0][random.below(3)];
     cell.wrong = [3, 10, 30, 60][random.below(4)];
-    cell.candidates = [5, 10, 20, 40, 40, 40, 80, 120][random.below(8)];
+    cell.candidates = [5, 10, 20, 40, 40, 80, 120, 300][random.below(8)];
     cell.tests = [1, 3, 6, 10, 20, 20, 20, 30][random.below(8)];
     cell.regressions = [0, 5, 10, 20][random.below(4)];
     cell

@@ -74,7 +74,7 @@ impl Work<'_> {
             }
             if decision.stop {
                 break format!(
-                    "; {left} of {} samples saved (the choice is right with probability {:.2})",
+                    "; {left} of {} samples saved (more would not help, with probability {:.3})",
                     plan.repair.samples, decision.confidence
                 );
             }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::{Candidate, Execution, Ranking};
 
 pub use classes::{CandidateClass, classes};
-pub use stop::{AdaptiveConfig, Decision, should_stop};
+pub use stop::{AdaptiveConfig, Decision, GAIN, SIGNS, should_stop, signs};
 
 /// How candidates are chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -352,6 +352,30 @@ proptest! {
     }
 
     #[test]
+    fn a_higher_confidence_never_stops_earlier_and_order_does_not_matter(
+        (candidates, executions) in world(), remaining in 0usize..40, low in 0.5f64..1.0
+    ) {
+        let at = |confidence| should_stop(&candidates, &executions, remaining, confidence);
+        let high = low + (1.0 - low) / 3.0;
+        prop_assert!(at(low).stop || !at(high).stop);
+        prop_assert_eq!(at(1.0).stop, remaining == 0);
+        let mut shuffled = (candidates.clone(), executions.clone());
+        shuffled.0.reverse();
+        shuffled.1.reverse();
+        prop_assert_eq!(at(low), should_stop(&shuffled.0, &shuffled.1, remaining, low));
+    }
+
+    #[test]
+    fn the_parts_of_a_score_add_up((candidates, executions) in world()) {
+        let ranking =
+            rerank(&RerankConfig { policy: Policy::Evidence }, &candidates, &executions);
+        let first = &ranking.ranked[0].evidence;
+        let parts = first["score_parts"].as_object().unwrap();
+        let sum: f64 = parts.values().map(|part| part.as_f64().unwrap()).sum();
+        prop_assert!((sum - first["score"].as_f64().unwrap()).abs() < 2e-3, "{:?}", first);
+    }
+
+    #[test]
     fn posteriors_are_probabilities((candidates, executions) in world()) {
         let ranking =
             rerank(&RerankConfig { policy: Policy::Evidence }, &candidates, &executions);

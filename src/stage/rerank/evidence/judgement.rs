@@ -3,30 +3,28 @@
 use std::cmp::Reverse;
 
 use crate::stage::rerank::CandidateClass;
-use crate::stage::rerank::evidence::traits::{COUNT, traits};
+use crate::stage::rerank::evidence::traits::{CONTEXTS, Context, TRAITS, Traits, traits};
+use crate::stage::rerank::evidence::weights::{NONE_RIGHT, SCALES, TERMS};
 use crate::stage::rerank::matrix::Matrix;
 
-/// Weights of the traits, in their order: fitted by `evaluation/selection fit`.
-pub const WEIGHTS: [f64; COUNT] = [0.79, 5.27, 0.40, 1.11, -1.06];
+/// Spreads from the mean beyond which a context counts no further: the weights were not fitted there.
+const FAR: f64 = 2.0;
 
-/// Score of "no candidate is right", from the same fit: a constant, and a multiple of the square
-/// root of the number of scripts that tell classes apart, since these raise every class's score.
-pub const NONE_RIGHT: [f64; 2] = [1.66, 1.34];
-
-/// What the evidence amounts to. Vectors follow the classes.
+/// What the evidence amounts to. Vectors follow the classes, but for those in `traits`, which follow
+/// the classes in `judged`.
 pub(crate) struct Judgement {
+    /// Classes that can win: those of the best tier that occurs.
+    pub(crate) judged: Vec<usize>,
+    /// What the scores are made of.
+    pub(crate) traits: Traits,
+    /// What each trait is worth in this context.
+    pub(crate) worth: [f64; TRAITS],
     /// Scores of the classes that were judged.
     pub(crate) scores: Vec<Option<f64>>,
     /// Probability that a class is *the* right one: two right classes share it.
     pub(crate) right: Vec<f64>,
     /// Probability that no class is right.
     pub(crate) none: f64,
-    /// Probability that the behaviour of the best class is right: its own, and that of other classes
-    /// as far as they behave like it.
-    pub(crate) confidence: f64,
-    /// For each script, how much of a witness it is: 1 for one that says what no other says, 0 for
-    /// one that does not tell classes apart.
-    pub(crate) test_weights: Vec<f64>,
     /// Classes, best first.
     pub(crate) order: Vec<usize>,
 }
@@ -42,16 +40,38 @@ pub(super) fn judged(classes: &[CandidateClass]) -> Vec<usize> {
     (0..classes.len()).filter(|&class| Some(tier(&classes[class])) == best).collect()
 }
 
+/// Contexts in the units of the fit.
+#[must_use]
+pub fn scaled(context: &[f64; CONTEXTS], scales: &[(f64, f64); CONTEXTS]) -> [f64; CONTEXTS] {
+    let mut scaled = *context;
+    for (value, (mean, spread)) in scaled.iter_mut().zip(scales) {
+        *value = ((*value - mean) / spread).clamp(-FAR, FAR);
+    }
+    scaled
+}
+
+/// What each trait is worth in a context.
+fn worth(context: &[f64; CONTEXTS]) -> [f64; TRAITS] {
+    let mut worth = [0.0; TRAITS];
+    for (place, context_place, weight) in TERMS.map(|(t, c, w)| (t as usize, c as usize, w)) {
+        worth[place] += weight * context[context_place];
+    }
+    worth
+}
+
 impl Judgement {
     /// Judges classes and scripts.
     pub(crate) fn new(classes: &[CandidateClass], matrix: &Matrix<'_>) -> Self {
         let judged = judged(classes);
         let traits = traits(classes, &judged, matrix);
+        let context = scaled(&traits.context, &SCALES);
+        let worth = worth(&context);
         let mut scores = vec![None; classes.len()];
         for (&class, row) in judged.iter().zip(&traits.rows) {
-            scores[class] = Some(row.iter().zip(WEIGHTS).map(|(x, w)| x * w).sum::<f64>());
+            scores[class] = Some(row.iter().zip(worth).map(|(x, w)| x * w).sum::<f64>());
         }
-        let none = NONE_RIGHT[0] + NONE_RIGHT[1] * traits.root;
+        let none = context.iter().zip(NONE_RIGHT).map(|(x, w)| x * w).sum::<f64>()
+            + NONE_RIGHT[CONTEXTS] * (traits.telling as f64).sqrt();
         let top = scores.iter().flatten().copied().fold(none, f64::max);
         let share = |score: f64| (score - top).exp();
         let total = share(none) + scores.iter().flatten().map(|&s| share(s)).sum::<f64>();
@@ -63,24 +83,32 @@ impl Judgement {
                 let class = &classes[class];
                 (class.regression_failed.len(), Reverse(class.votes()), class.first())
             };
-            let score = |class: usize| scores[class].unwrap_or(f64::NEG_INFINITY);
+            // Where no test tells classes apart, the vote decides.
+            let score = |class: usize| match scores[class] {
+                Some(score) if traits.sees => score,
+                Some(_) => 0.0,
+                None => f64::NEG_INFINITY,
+            };
             tier(&classes[a])
                 .cmp(&tier(&classes[b]))
                 .then(score(b).total_cmp(&score(a)))
                 .then_with(|| rest(a).cmp(&rest(b)))
         });
-        let place = order.first().and_then(|leader| judged.iter().position(|c| c == leader));
-        let alike = place.map_or(0.0, |leader| {
-            let others = (0..judged.len()).filter(|&other| other != leader);
-            others.map(|other| right[judged[other]] * traits.alike(leader, other)).sum::<f64>()
-        });
-        Self {
-            confidence: order.first().map_or(0.0, |&leader| right[leader]) + alike,
-            none: share(none) / total,
-            test_weights: traits.weights,
-            scores,
-            right,
-            order,
+        Self { none: share(none) / total, judged, traits, worth, scores, right, order }
+    }
+
+    /// What each trait adds to the score of a class.
+    pub(super) fn parts(&self, class: usize) -> Option<[f64; TRAITS]> {
+        let row = self.judged.iter().position(|&judged| judged == class)?;
+        let mut parts = self.traits.rows[row];
+        for (part, worth) in parts.iter_mut().zip(self.worth) {
+            *part *= worth;
         }
+        Some(parts)
+    }
+
+    /// An unscaled context.
+    pub(crate) fn context(&self, context: Context) -> f64 {
+        self.traits.context[context as usize]
     }
 }
