@@ -83,7 +83,9 @@ pub async fn repair(
     report_context(tools, &context);
     let (config, shown) = (config.clone(), context.shown);
     tokio::task::spawn_blocking(move || {
-        completions.iter().map(|reply| candidate(reply, &shown, &base, &config)).collect()
+        let classifier = patch::Classifier::new(base.paths(), python_version(&config.python));
+        let candidate = |reply| candidate(reply, &shown, &base, &config, &classifier);
+        completions.iter().map(candidate).collect()
     })
     .await
     .map_err(|error| StageError::Internal(error.to_string()))
@@ -121,6 +123,7 @@ fn candidate(
     shown: &[String],
     base: &Base,
     config: &RepairConfig,
+    classifier: &patch::Classifier,
 ) -> Candidate {
     let sample = reply.sample;
     let answer = match &reply.answer {
@@ -135,10 +138,10 @@ fn candidate(
             return Candidate::invalid(sample, format!("{rejection}{cut}"));
         }
     };
-    if let Err(rejection) = patch::check_syntax(&applied.changes, python_version(&config.python)) {
-        return Candidate::invalid(sample, rejection.to_string());
-    }
-    let class = patch::classify(&applied.changes);
+    let class = match classifier.judge(&applied.changes) {
+        Ok(class) => class,
+        Err(rejection) => return Candidate::invalid(sample, rejection.to_string()),
+    };
     Candidate {
         id: CandidateId(sample),
         sample,
