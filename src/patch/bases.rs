@@ -8,6 +8,8 @@
 //! has no error, and the digest of the whole follows from those of its parts. Wherever that cannot
 //! be had ([`Base::splice`]) the whole file is parsed.
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +18,7 @@ use ruff_python_ast::Stmt;
 
 use crate::patch::class::{Class, Normal, class_of};
 use crate::patch::imports::Shadows;
-use crate::patch::normal::{Hash256, Node, digest, is_lossy, keeps_docs, nodes};
+use crate::patch::normal::{Hash256, Node, digest, keeps_docs, nodes};
 use crate::patch::python::{
     MAX_DEPTH, MODULE, SyntaxError, decode, depth, error_of, on_enough_stack, parse, too_deep,
 };
@@ -25,8 +27,10 @@ use crate::patch::{FileChange, FileState, Rejection};
 
 /// Base files kept.
 const MAX_BASES: usize = 32;
-/// Regions tried before the whole file is parsed.
-const MAX_TRIES: usize = 4;
+/// Parts parsed on their own before the whole file is.
+const MAX_TRIES: usize = 12;
+/// Bytes of a statement that is looked for in another text.
+const MIN_ANCHOR: usize = 24;
 /// Bytes compared at a time.
 const STEP: usize = 64;
 /// What stands before a region of a class, to be parsed as one.
@@ -104,6 +108,7 @@ struct Base {
     python: Option<(u8, u8)>,
     error: Option<SyntaxError>,
     keep_docs: bool,
+    utf8: bool,
     /// Nothing when there is no normal form.
     nodes: Option<Vec<Node>>,
 }
@@ -122,7 +127,8 @@ impl Base {
             .flatten()
             .unwrap_or_default(),
         };
-        Self { content: content.to_vec(), python, error, keep_docs, nodes }
+        let utf8 = std::str::from_utf8(content).is_ok();
+        Self { content: content.to_vec(), python, error, keep_docs, utf8, nodes }
     }
 
     fn digest(&self, shadows: &Shadows) -> Option<Hash256> {
@@ -134,70 +140,232 @@ impl Base {
     /// one. Nothing, which says nothing about it, when
     ///
     /// - this file has an error, no normal form, or is not UTF-8;
-    /// - no run of statements around the change, in the module or in a class (of a class) there,
-    ///   parses on its own into statements of that block: it has an error, ends within a line, with
-    ///   a backslash or in the middle of another block, holds a form feed or a byte order mark;
+    /// - some change has no run of statements around it, in the module or in a class (of a class)
+    ///   there, that parses on its own into statements of that block: it has an error, ends within
+    ///   a line, with a backslash or in the middle of another block, holds a form feed or a byte
+    ///   order mark;
     /// - the change decides whether docstrings count, or holds what has no normal form.
     fn splice(&self, new: &[u8], shadows: &Shadows) -> Option<Hash256> {
         let (old, new) = (without_bom(&self.content), without_bom(new));
         let nodes =
             self.nodes.as_ref().filter(|nodes| self.error.is_none() && !nodes.is_empty())?;
-        std::str::from_utf8(old).ok()?;
-        let change = change_between(old, new);
-        let mut regions = Vec::new();
-        // Lines added between two statements may belong to either's block.
-        for at in [change.start, change.start.saturating_sub(1)] {
-            levels(nodes, at..change.end.max(at + 1), old.len(), &mut regions);
-        }
-        regions.sort_by_key(|region| region.bytes.len());
-        regions.dedup_by(|a, b| a.bytes == b.bytes && a.path.len() == b.path.len());
-        regions
-            .iter()
-            .filter_map(|region| {
-                let end = (region.bytes.end + new.len()).checked_sub(old.len())?;
-                let text = std::str::from_utf8(new.get(region.bytes.start..end)?).ok()?;
-                region.fits(text, end == new.len()).then_some((region, text))
-            })
-            .take(MAX_TRIES)
-            .find_map(|(region, text)| {
-                let inner = self.read(region, text, old)?;
-                region.digest(inner, self.keep_docs, |all| {
-                    digest(new, all.iter().copied(), self.keep_docs, shadows)
-                })
-            })
-    }
-
-    /// The statements of a region's new text.
-    fn read(&self, region: &Region<'_>, text: &str, old: &[u8]) -> Option<Vec<Node>> {
-        let says = if self.keep_docs {
-            let outside = [&old[..region.bytes.start], &old[region.bytes.end..]];
-            keeps_docs(text)
-                || outside.iter().any(|part| std::str::from_utf8(part).is_ok_and(keeps_docs))
-        } else {
-            keeps_docs(text)
-        };
-        if says != self.keep_docs || is_lossy(text) {
+        if !self.utf8 {
             return None;
         }
-        let inside = region.indent.is_some();
-        let text = if inside { format!("{CLASS}{text}") } else { text.to_owned() };
-        let depth = depth(&text, MAX_DEPTH - region.path.len())?;
-        on_enough_stack(depth, || {
-            let parsed = parse(&text, self.python)?;
-            if error_of(&parsed, &text, self.python, MODULE).is_some() {
+        if self.keep_docs && !std::str::from_utf8(new).is_ok_and(keeps_docs) {
+            return None;
+        }
+        let splice = Splice { base: self, old, new, tries: Cell::new(MAX_TRIES) };
+        let part = Part {
+            block: Block { nodes, indent: None, level: 0 },
+            run: 0..nodes.len(),
+            old: 0..old.len(),
+            new: 0..new.len(),
+        };
+        let pieces = splice.rebuild(&part)?;
+        Some(digest(new, pieces.iter().map(Piece::node), self.keep_docs, shadows))
+    }
+}
+
+/// The statements of a module, or of a class in it.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    nodes: &'a [Node],
+    /// How the lines of the class start; nothing for the module.
+    indent: Option<&'a str>,
+    /// How many classes are around it.
+    level: usize,
+}
+
+/// A run of statements of a block with all lines up to the next one, and the bytes that took their
+/// place.
+struct Part<'a> {
+    block: Block<'a>,
+    run: Range<usize>,
+    old: Range<usize>,
+    new: Range<usize>,
+}
+
+enum Piece<'a> {
+    Kept(&'a Node),
+    Read(Node),
+}
+
+impl Piece<'_> {
+    fn node(&self) -> &Node {
+        match self {
+            Self::Kept(node) => node,
+            Self::Read(node) => node,
+        }
+    }
+}
+
+/// One new content next to its base.
+struct Splice<'a> {
+    base: &'a Base,
+    old: &'a [u8],
+    new: &'a [u8],
+    tries: Cell<usize>,
+}
+
+impl<'a> Splice<'a> {
+    /// The statements of a part whose new bytes start at the start of a logical line.
+    fn rebuild(&self, part: &Part<'a>) -> Option<Vec<Piece<'a>>> {
+        let kept = |run: Range<usize>| part.block.nodes[run].iter().map(Piece::Kept);
+        let (old, new) = (&self.old[part.old.clone()], &self.new[part.new.clone()]);
+        if old == new {
+            return Some(kept(part.run.clone()).collect());
+        }
+        let change = change_between(old, new);
+        let change = part.old.start + change.start..part.old.start + change.end;
+        // Lines added between two statements may belong to either, or to what is inside of it.
+        let mut narrowed = vec![
+            part.around(change.start..change.end, false),
+            part.around(change.start.saturating_sub(1)..change.end, false),
+            part.around(change.start..change.end, true),
+        ];
+        narrowed.sort_by_key(|part| part.old.len());
+        narrowed.dedup_by(|a, b| a.run == b.run);
+        narrowed.iter().find_map(|inner| {
+            let middle = self.inside(inner, &change).or_else(|| self.split(inner));
+            let middle = middle.or_else(|| self.read(inner))?;
+            let before = kept(part.run.start..inner.run.start);
+            Some(before.chain(middle).chain(kept(inner.run.end..part.run.end)).collect())
+        })
+    }
+
+    /// By way of the class that all of the change is in.
+    fn inside(&self, part: &Part<'a>, change: &Range<usize>) -> Option<Vec<Piece<'a>>> {
+        let [node] = &part.block.nodes[part.run.clone()] else { return None };
+        let body = node.class.as_ref()?;
+        let start = body.nodes.first()?.start?;
+        if change.start < start {
+            return None;
+        }
+        let inner = Part {
+            block: Block {
+                nodes: &body.nodes,
+                indent: Some(body.indent.as_deref()?),
+                level: part.block.level + 1,
+            },
+            run: 0..body.nodes.len(),
+            old: start..part.old.end,
+            new: part.new.start + (start - part.old.start)..part.new.end,
+        };
+        let pieces = self.rebuild(&inner)?;
+        let node = node.with_body(pieces.iter().map(Piece::node), self.base.keep_docs)?;
+        Some(vec![Piece::Read(node)])
+    }
+
+    /// In two, at a statement that stands in the new bytes as it did in the old.
+    fn split(&self, part: &Part<'a>) -> Option<Vec<Piece<'a>>> {
+        let text = &self.new[part.new.clone()];
+        let (index, place, found) = (part.run.start + 1..part.run.end).find_map(|index| {
+            let place = part.block.nodes[index].start?;
+            let (_, end) = part.next(index + 1, place + 1);
+            let unit = &self.old[place..end];
+            if unit.len() < MIN_ANCHOR {
+                return None;
+            }
+            let found = memchr::memmem::find(text, unit)?;
+            (found == 0 || text[found - 1] == b'\n').then_some((index, place, found))
+        })?;
+        let at = part.new.start + found;
+        let left = Part {
+            block: part.block,
+            run: part.run.start..index,
+            old: part.old.start..place,
+            new: part.new.start..at,
+        };
+        let right = Part {
+            block: part.block,
+            run: index..part.run.end,
+            old: place..part.old.end,
+            new: at..part.new.end,
+        };
+        let mut pieces = self.rebuild(&left)?;
+        pieces.extend(self.rebuild(&right)?);
+        Some(pieces)
+    }
+
+    /// The statements of the new bytes, parsed on their own.
+    fn read(&self, part: &Part<'a>) -> Option<Vec<Piece<'a>>> {
+        let text = std::str::from_utf8(&self.new[part.new.clone()]).ok()?;
+        let base = self.base;
+        if !part.block.fits(text, part.new.end == self.new.len())
+            || !base.keep_docs && keeps_docs(text)
+        {
+            return None;
+        }
+        self.tries.set(self.tries.get().checked_sub(1)?);
+        let inside = part.block.indent.is_some();
+        let text = if inside { Cow::Owned(format!("{CLASS}{text}")) } else { Cow::Borrowed(text) };
+        let depth = depth(&text, MAX_DEPTH - part.block.level)?;
+        let nodes = on_enough_stack(depth, || {
+            let parsed = parse(&text, base.python)?;
+            if error_of(&parsed, &text, base.python, MODULE).is_some() {
                 return None;
             }
             if inside && !matches!(&parsed.syntax().body[..], [Stmt::ClassDef(_)]) {
                 return None;
             }
-            let mut nodes = nodes(parsed, &text, self.keep_docs)?;
+            let mut nodes = nodes(parsed, &text, base.keep_docs)?;
             if inside { Some(nodes.pop()?.class?.nodes) } else { Some(nodes) }
-        })?
+        })??;
+        Some(nodes.into_iter().map(Piece::Read).collect())
+    }
+}
+
+impl<'a> Part<'a> {
+    /// The smallest run of statements that holds these old bytes, perhaps with the one before.
+    fn around(&self, change: Range<usize>, before: bool) -> Self {
+        let nodes = self.block.nodes;
+        let starts = |index: &usize| nodes[*index].start.is_some_and(|at| at <= change.start);
+        let mut first = self.run.clone().rev().find(starts).unwrap_or(self.run.start);
+        if before {
+            let mut earlier = (self.run.start..first).rev();
+            first = earlier.find(|&index| nodes[index].start.is_some()).unwrap_or(self.run.start);
+        }
+        let start = match nodes[first].start {
+            Some(start) if first > self.run.start => start,
+            _ => self.old.start,
+        };
+        let (next, end) = self.next(first + 1, change.end.max(change.start + 1));
+        Self {
+            block: self.block,
+            run: first..next,
+            old: start..end,
+            new: self.new.start + (start - self.old.start)..self.new.end - (self.old.end - end),
+        }
+    }
+
+    /// The first statement from `index` on that starts a line at `place` or later, and where.
+    fn next(&self, index: usize, place: usize) -> (usize, usize) {
+        let starts = |index: usize| self.block.nodes[index].start.filter(|&at| at >= place);
+        let next = (index..self.run.end).find_map(|index| Some((index, starts(index)?)));
+        next.unwrap_or((self.run.end, self.old.end))
+    }
+}
+
+impl Block<'_> {
+    /// Whether the text may be statements of the block: a test that costs less than to parse it.
+    fn fits(&self, text: &str, last: bool) -> bool {
+        if text.contains(['\u{c}', '\u{feff}']) || !(last || text.ends_with('\n')) {
+            return false;
+        }
+        if text.trim_end_matches(['\r', '\n']).ends_with('\\') {
+            return false;
+        }
+        let Some(indent) = self.indent else { return true };
+        let code = |line: &&str| !matches!(line.trim_start().as_bytes().first(), None | Some(b'#'));
+        text.split('\n').find(code).is_some_and(|line| {
+            line.strip_prefix(indent).is_some_and(|rest| !rest.starts_with([' ', '\t']))
+        })
     }
 }
 
 /// The bytes of the old text that the new one replaces, in whole lines.
-fn change_between(old: &[u8], new: &[u8]) -> Range<usize> {
+pub(crate) fn change_between(old: &[u8], new: &[u8]) -> Range<usize> {
     let starts = old.chunks_exact(STEP).zip(new.chunks_exact(STEP));
     let same = starts.take_while(|(a, b)| a == b).count() * STEP;
     let same = same + old[same..].iter().zip(&new[same..]).take_while(|(a, b)| a == b).count();
@@ -214,86 +382,4 @@ fn change_between(old: &[u8], new: &[u8]) -> Range<usize> {
 
 fn without_bom(content: &[u8]) -> &[u8] {
     content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content)
-}
-
-/// A run of statements of one block, with the lines up to the next statement.
-struct Region<'a> {
-    /// The classes around it, the outermost first: the block that each stands in, and where.
-    path: Vec<(&'a [Node], usize)>,
-    block: &'a [Node],
-    /// Which statements of the block.
-    run: Range<usize>,
-    bytes: Range<usize>,
-    /// How the lines of its class start; nothing in the module's block.
-    indent: Option<&'a str>,
-}
-
-/// The regions that hold these bytes, in the module and in each class around them, each also with
-/// the statement before it.
-fn levels<'a>(nodes: &'a [Node], change: Range<usize>, len: usize, regions: &mut Vec<Region<'a>>) {
-    let mut path: Vec<(&[Node], usize)> = Vec::new();
-    let (mut block, mut whole, mut indent) = (nodes, 0..len, None);
-    loop {
-        let starts = |node: &Node, test: &dyn Fn(usize) -> bool| node.start.is_some_and(test);
-        let first = block.iter().rposition(|node| starts(node, &|at| at <= change.start));
-        let first = first.unwrap_or(0);
-        let next = block.iter().position(|node| starts(node, &|at| at >= change.end));
-        let next = next.unwrap_or(block.len()).max(first + 1);
-        let end = block.get(next).and_then(|node| node.start).unwrap_or(whole.end);
-        let begin = |index: usize| match index {
-            0 => whole.start,
-            _ => block[index].start.unwrap_or(whole.start),
-        };
-        let before = block[..first].iter().rposition(|node| node.start.is_some()).unwrap_or(0);
-        for index in [first, before] {
-            let bytes = begin(index)..end;
-            regions.push(Region { path: path.clone(), block, run: index..next, bytes, indent });
-        }
-        let Some(body) = block[first].class.as_ref().filter(|_| next == first + 1) else { return };
-        let (Some(inner), Some(start)) = (&body.indent, body.nodes.first().and_then(|n| n.start))
-        else {
-            return;
-        };
-        if change.start < start || change.end > end {
-            return;
-        }
-        path.push((block, first));
-        (block, whole, indent) = (&body.nodes, start..end, Some(inner.as_str()));
-    }
-}
-
-impl Region<'_> {
-    /// Whether the text may be statements of the block: a test that costs less than to parse it.
-    fn fits(&self, text: &str, last: bool) -> bool {
-        if text.contains(['\u{c}', '\u{feff}']) || !(last || text.ends_with('\n')) {
-            return false;
-        }
-        let line_end = text.trim_end_matches(['\r', '\n']);
-        if line_end.ends_with('\\') {
-            return false;
-        }
-        let Some(indent) = self.indent else { return true };
-        let code = |line: &&str| !matches!(line.trim_start().as_bytes().first(), None | Some(b'#'));
-        text.split('\n').find(code).is_some_and(|line| {
-            line.strip_prefix(indent).is_some_and(|rest| !rest.starts_with([' ', '\t']))
-        })
-    }
-
-    /// The digest of the module with other statements in the region.
-    fn digest(
-        &self,
-        inner: Vec<Node>,
-        keep_docs: bool,
-        whole: impl FnOnce(&[&Node]) -> Hash256,
-    ) -> Option<Hash256> {
-        let (mut block, mut run, mut inner) = (self.block, self.run.clone(), inner);
-        for &(outer, index) in self.path.iter().rev() {
-            let all = block[..run.start].iter().chain(&inner).chain(&block[run.end..]);
-            inner = vec![outer[index].with_body(all, keep_docs)?];
-            (block, run) = (outer, index..index + 1);
-        }
-        let all: Vec<&Node> =
-            block[..run.start].iter().chain(&inner).chain(&block[run.end..]).collect();
-        Some(whole(&all))
-    }
 }

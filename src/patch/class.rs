@@ -6,6 +6,7 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::patch::bases::change_between;
 use crate::patch::imports::Shadows;
 use crate::patch::normal::{Hash256, normal_form};
 use crate::patch::python::decode;
@@ -127,7 +128,7 @@ impl<'a> FileClass<'a> {
         };
         let kind = match same {
             None => ClassKind::Substantive,
-            Some((old, new, true, _)) if dense(old) == dense(new) => ClassKind::Whitespace,
+            Some((old, new, true, _)) if same_but_blanks(old, new) => ClassKind::Whitespace,
             Some((_, _, true, _)) => ClassKind::Cosmetic,
             Some((old, new, false, false)) if soft(old) == soft(new) => ClassKind::Whitespace,
             Some((_, _, false, _)) => ClassKind::Substantive,
@@ -167,9 +168,15 @@ impl Meaning {
     }
 }
 
-/// The bytes without any blank or line break.
-fn dense(content: &[u8]) -> Vec<u8> {
-    content.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
+/// Whether the bytes without any blank or line break are the same.
+fn same_but_blanks(old: &[u8], new: &[u8]) -> bool {
+    // What both start and end with need not be looked at.
+    let change = change_between(old, new);
+    let end = new.len() - (old.len() - change.end);
+    let dense = |text: &'_ [u8]| -> Vec<u8> {
+        text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
+    };
+    dense(&old[change.clone()]) == dense(&new[change.start..end])
 }
 
 /// The lines that are not blank, without blanks at their ends.

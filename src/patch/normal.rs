@@ -55,7 +55,7 @@ enum Role {
 /// Whether the text of a source forbids a normal form: the parser reads all lone surrogates as one
 /// character, which would merge sources that differ.
 pub(crate) fn is_lossy(source: &str) -> bool {
-    memchr::memmem::find_iter(source.as_bytes(), b"\\").any(|at| {
+    memchr::memchr_iter(b'\\', source.as_bytes()).any(|at| {
         let rest = &source.as_bytes()[at + 1..];
         let starts = |text: &[u8]| {
             rest.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text))
