@@ -87,6 +87,27 @@ impl Classifier {
         }
     }
 
+    /// What [`Self::judge`] must say of files that parse, without anything taken over.
+    #[cfg(test)]
+    pub(crate) fn judge_whole(&self, changes: &[FileChange]) -> Class {
+        let shadows = self.shadows.after(changes);
+        let changed = changes.iter().filter(|change| !change.is_unchanged());
+        class_of(changed.map(|change| {
+            let form = |state: &Option<FileState>| {
+                let state = state.as_ref().filter(|state| is_source(&change.path, state))?;
+                crate::patch::normal::normal_form(&decode(&state.content), &shadows)
+            };
+            (change, Normal { old: form(&change.old), new: form(&change.new) })
+        }))
+    }
+
+    /// Whether the new file need not be parsed whole.
+    #[cfg(test)]
+    pub(crate) fn splices(&self, change: &FileChange) -> bool {
+        let (Some(old), Some(new)) = (&change.old, &change.new) else { return false };
+        self.base(&old.content).splice(&new.content, &self.shadows).is_some()
+    }
+
     fn base(&self, content: &[u8]) -> Arc<Base> {
         let lock = || self.bases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(base) = lock().iter().find(|base| base.content == content) {
