@@ -245,7 +245,9 @@ fn an_edit_in_one_method_is_not_a_reason_to_parse_the_file() {
         let new = FILE.replacen(from, to, 1);
         assert_ne!(new, FILE, "{from}");
         assert!(classifier.splices(&change(FILE, &new)), "{from}");
-        all = all.replacen(from, to, 1);
+        if !to.is_empty() {
+            all = all.replacen(from, to, 1);
+        }
     }
     assert!(classifier.splices(&change(FILE, &all)));
     // What the rest of the file decides.
