@@ -27,8 +27,8 @@ use crate::patch::{FileChange, FileState, Rejection};
 
 /// Base files kept.
 const MAX_BASES: usize = 32;
-/// Parts parsed on their own before the whole file is.
-const MAX_TRIES: usize = 12;
+/// Bytes parsed in parts before the whole file is: about what makes that no loss.
+const MAX_PARTS: usize = 24 << 10;
 /// Bytes of a statement that is looked for in another text.
 const MIN_ANCHOR: usize = 24;
 /// Bytes compared at a time.
@@ -165,6 +165,7 @@ impl Base {
     ///   there, that parses on its own into statements of that block: it has an error, ends within
     ///   a line, with a backslash or in the middle of another block, holds a form feed or a byte
     ///   order mark;
+    /// - these runs are long together ([`MAX_PARTS`]);
     /// - the change decides whether docstrings count, or holds what has no normal form.
     fn splice(&self, new: &[u8], shadows: &Shadows) -> Option<Hash256> {
         let (old, new) = (without_bom(&self.content), without_bom(new));
@@ -176,7 +177,7 @@ impl Base {
         if self.keep_docs && !std::str::from_utf8(new).is_ok_and(keeps_docs) {
             return None;
         }
-        let splice = Splice { base: self, old, new, tries: Cell::new(MAX_TRIES) };
+        let splice = Splice { base: self, old, new, budget: Cell::new(MAX_PARTS) };
         let part = Part {
             block: Block { nodes, indent: None, level: 0 },
             run: 0..nodes.len(),
@@ -226,7 +227,8 @@ struct Splice<'a> {
     base: &'a Base,
     old: &'a [u8],
     new: &'a [u8],
-    tries: Cell<usize>,
+    /// Bytes that may still be parsed.
+    budget: Cell<usize>,
 }
 
 impl<'a> Splice<'a> {
@@ -318,7 +320,7 @@ impl<'a> Splice<'a> {
         {
             return None;
         }
-        self.tries.set(self.tries.get().checked_sub(1)?);
+        self.budget.set(self.budget.get().checked_sub(text.len())?);
         let inside = part.block.indent.is_some();
         let text = if inside { Cow::Owned(format!("{CLASS}{text}")) } else { Cow::Borrowed(text) };
         let depth = depth(&text, MAX_DEPTH - part.block.level)?;
