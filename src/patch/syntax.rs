@@ -1,6 +1,6 @@
 //! Whether a patch leaves Python files that parse.
 
-use crate::patch::python::{decode, first_error};
+use crate::patch::python::{SyntaxError, decode, first_error};
 use crate::patch::{FileChange, FileMode, FileState, ReasonCode, Rejection};
 
 /// Rejects changes that give a Python file a syntax error that it did not have before.
@@ -13,23 +13,29 @@ use crate::patch::{FileChange, FileMode, FileState, ReasonCode, Rejection};
 /// `syntax` with path, line and message of the first error.
 pub fn check_syntax(changes: &[FileChange], python: Option<(u8, u8)>) -> Result<(), Rejection> {
     for change in changes {
-        let Some(new) = change.new.as_ref().filter(|_| is_python(&change.path)) else { continue };
-        if new.mode == FileMode::Symlink {
-            continue;
+        let error = |state: &Option<FileState>| {
+            let state = state.as_ref().filter(|state| is_source(&change.path, state))?;
+            first_error(&decode(&state.content), python)
+        };
+        let Some(found) = error(&change.new) else { continue };
+        if error(&change.old).is_none() {
+            return Err(rejection(&change.path, &found));
         }
-        let error = |state: &FileState| first_error(&decode(&state.content), python);
-        let Some(found) = error(new) else { continue };
-        if change.old.as_ref().is_some_and(|old| error(old).is_some()) {
-            continue;
-        }
-        let detail = format!("`{}` line {}: {}", change.path, found.line, found.message);
-        return Err(Rejection::new(ReasonCode::Syntax, detail));
     }
     Ok(())
 }
 
-/// Whether a path names Python source.
-pub(crate) fn is_python(path: &str) -> bool {
+pub(crate) fn rejection(path: &str, error: &SyntaxError) -> Rejection {
+    let detail = format!("`{path}` line {}: {}", error.line, error.message);
+    Rejection::new(ReasonCode::Syntax, detail)
+}
+
+/// Whether a file is Python source.
+pub(crate) fn is_source(path: &str, state: &FileState) -> bool {
+    state.mode != FileMode::Symlink && is_python(path)
+}
+
+fn is_python(path: &str) -> bool {
     let extension = path.rsplit('/').next().and_then(|name| name.rsplit_once('.'));
     extension.is_some_and(|(_, extension)| matches!(extension, "py" | "pyi"))
 }

@@ -1,6 +1,8 @@
 //! Tests that cross the files of this module: the edge cases E01-E49 of the design, round trips
 //! through real git, hostile input.
 
+mod bases;
+mod behaviour;
 mod classes;
 mod edge_applying;
 mod edge_parsing;

@@ -9,7 +9,7 @@ use crate::artifact::{Candidate, CandidateId, CandidateStatus, Instance, Localiz
 use crate::base::Base;
 use crate::context::{self, Context, ContextFile};
 use crate::llm::{Call, Completion, ModelRequest, TokenCounter};
-use crate::patch::{self, ApplyOptions, BaseTree, ClassKind, Reading};
+use crate::patch::{self, ApplyOptions, BaseTree, ClassKind, Classifier, Reading};
 use crate::prompt::{PromptName, Prompts};
 use crate::repo::Checkout;
 use crate::stage::StageError;
@@ -58,6 +58,7 @@ pub struct Sampler<'a> {
     seed: Option<u64>,
     instance: &'a Instance,
     base: Arc<Base>,
+    classifier: Arc<Classifier>,
     files: Vec<ContextFile>,
     /// Tokens of files that the model is known to take.
     budget: usize,
@@ -77,6 +78,7 @@ impl<'a> Sampler<'a> {
     ) -> Self {
         let base = Arc::new(Base::new(Arc::clone(inputs.checkout)));
         let files = readable_files(inputs.at, &base, config.max_files);
+        let classifier = Classifier::new(base.paths(), python_version(&config.python));
         let budget = config.context_tokens;
         let instance = inputs.instance;
         Self {
@@ -87,6 +89,7 @@ impl<'a> Sampler<'a> {
             seed,
             instance,
             base,
+            classifier: Arc::new(classifier),
             files,
             budget,
             reported: false,
@@ -123,8 +126,10 @@ impl<'a> Sampler<'a> {
             report_context(self.tools, &context);
         }
         let (config, shown, base) = (config.clone(), context.shown, Arc::clone(&self.base));
+        let classifier = Arc::clone(&self.classifier);
         tokio::task::spawn_blocking(move || {
-            completions.iter().map(|reply| candidate(reply, &shown, &base, &config)).collect()
+            let candidate = |reply| candidate(reply, &shown, &base, &config, &classifier);
+            completions.iter().map(candidate).collect()
         })
         .await
         .map_err(|error| StageError::Internal(error.to_string()))
@@ -163,6 +168,7 @@ fn candidate(
     shown: &[String],
     base: &Base,
     config: &RepairConfig,
+    classifier: &Classifier,
 ) -> Candidate {
     let sample = reply.sample;
     let answer = match (&reply.answer, config.reading) {
@@ -179,10 +185,10 @@ fn candidate(
             return Candidate::invalid(sample, format!("{rejection}{cut}"));
         }
     };
-    if let Err(rejection) = patch::check_syntax(&applied.changes, python_version(&config.python)) {
-        return Candidate::invalid(sample, rejection.to_string());
-    }
-    let class = patch::classify(&applied.changes);
+    let class = match classifier.judge(&applied.changes) {
+        Ok(class) => class,
+        Err(rejection) => return Candidate::invalid(sample, rejection.to_string()),
+    };
     Candidate {
         id: CandidateId(sample),
         sample,
