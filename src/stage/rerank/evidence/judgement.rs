@@ -81,9 +81,11 @@ impl Judgement {
         order.sort_by(|&a, &b| {
             let rest = |class: usize| {
                 let class = &classes[class];
-                (class.regression_failed.len(), Reverse(class.votes()), class.first())
+                let failures = if traits.sees { class.regression_failed.len() } else { 0 };
+                (failures, Reverse(class.votes()), class.first())
             };
-            // Where no test tells classes apart, the vote decides.
+            // Where no test tells classes apart, the vote decides alone: failures then differ only by
+            // tests that could not be run.
             let score = |class: usize| match scores[class] {
                 Some(score) if traits.sees => score,
                 Some(_) => 0.0,
