@@ -55,10 +55,18 @@ impl Tree<'_> {
         }
     }
 
+    /// What a file's diff starts from: what earlier parts of the diff made of the file, but for
+    /// renames and copies, which git takes from the base whatever their order.
+    fn source(&mut self, path: &str, moved: bool) -> Result<Option<FileState>, Rejection> {
+        let now = self.current(path)?.clone();
+        Ok(if moved { self.files.get(path).and_then(|(old, _)| old.clone()) } else { now })
+    }
+
     fn apply(&mut self, file: &FileDiff) -> Result<(), Rejection> {
+        let moved = file.old.is_some() && file.new.is_some() && file.old != file.new;
         let before = match &file.old {
             None => None,
-            Some(path) => match self.current(path)?.clone() {
+            Some(path) => match self.source(path, moved)? {
                 Some(state) => Some(state),
                 None => {
                     let detail = format!("`{path}` is not in the repository");
@@ -75,7 +83,6 @@ impl Tree<'_> {
             })?,
             None => apply_hunks(name, old_content, &file.hunks, &mut self.budget)?,
         };
-        let moved = file.old.is_some() && file.new.is_some() && file.old != file.new;
         if let Some(path) = &file.old
             && (file.new.is_none() || (moved && !file.copy))
         {

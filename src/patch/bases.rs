@@ -25,6 +25,8 @@ use crate::patch::python::{
 use crate::patch::syntax::{is_source, rejection};
 use crate::patch::{FileChange, FileState, Rejection};
 
+mod near;
+
 /// Base files kept.
 const MAX_BASES: usize = 32;
 /// Bytes parsed in parts before the whole file is: about what makes that no loss.
@@ -77,6 +79,9 @@ impl Classifier {
         };
         if let Some(after) = base.as_ref().and_then(|base| base.splice(&new.content, shadows)) {
             return Ok(Normal { old: before, new: Some(after) });
+        }
+        if let Some(error) = base.as_ref().and_then(|base| base.error_near(&new.content)) {
+            return Err(rejection(&change.path, &error));
         }
         let after = Base::new(&new.content, self.python);
         match &after.error {
@@ -260,21 +265,7 @@ impl<'a> Splice<'a> {
     /// By way of the class that all of the change is in.
     fn inside(&self, part: &Part<'a>, change: &Range<usize>) -> Option<Vec<Piece<'a>>> {
         let [node] = &part.block.nodes[part.run.clone()] else { return None };
-        let body = node.class.as_ref()?;
-        let start = body.nodes.first()?.start?;
-        if change.start < start {
-            return None;
-        }
-        let inner = Part {
-            block: Block {
-                nodes: &body.nodes,
-                indent: Some(body.indent.as_deref()?),
-                level: part.block.level + 1,
-            },
-            run: 0..body.nodes.len(),
-            old: start..part.old.end,
-            new: part.new.start + (start - part.old.start)..part.new.end,
-        };
+        let inner = part.class_around(part, change)?;
         let pieces = self.rebuild(&inner)?;
         let node = node.with_body(pieces.iter().map(Piece::node), self.base.keep_docs)?;
         Some(vec![Piece::Read(node)])
@@ -360,6 +351,37 @@ impl<'a> Part<'a> {
             old: start..end,
             new: self.new.start + (start - self.old.start)..self.new.end - (self.old.end - end),
         }
+    }
+
+    /// The smallest run of statements that holds these old bytes and of which the first line is
+    /// before them, so that it starts a statement in any text with the same beginning.
+    fn before(&self, change: Range<usize>) -> Option<Self> {
+        let starts_before = |part: &Self| part.old.start < change.start;
+        let near = self.around(change.clone(), false);
+        let part = Some(near).filter(starts_before);
+        let part = part.or_else(|| Some(self.around(change.clone(), true)));
+        let whole_file = |part: &Self| part.block.indent.is_none() && part.old.start == 0;
+        part.filter(|part| starts_before(part) || whole_file(part))
+    }
+
+    /// The body of the class that this run, a part of this one, is, if it holds the change.
+    fn class_around(&self, run: &Self, change: &Range<usize>) -> Option<Self> {
+        let [node] = &self.block.nodes[run.run.clone()] else { return None };
+        let body = node.class.as_ref()?;
+        let start = body.nodes.first()?.start?;
+        if change.start < start {
+            return None;
+        }
+        Some(Part {
+            block: Block {
+                nodes: &body.nodes,
+                indent: Some(body.indent.as_deref()?),
+                level: self.block.level + 1,
+            },
+            run: 0..body.nodes.len(),
+            old: start..run.old.end,
+            new: run.new.start + (start - run.old.start)..run.new.end,
+        })
     }
 
     /// The first statement from `index` on that starts a line at `place` or later, and where.

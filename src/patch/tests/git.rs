@@ -128,6 +128,18 @@ fn change(path: &str, old: &[u8], new: &[u8]) -> FileChange {
 }
 
 #[test]
+fn a_copy_of_an_empty_file_that_the_same_diff_fills() {
+    for mode in [FileMode::Regular, FileMode::Executable] {
+        for content in [&b""[..], b"x\ny\nz\n1\n2\n3\n"] {
+            let filled = change("0/p.py", content, b"-\n-\n  x\n+ y");
+            let copied =
+                FileChange { path: "1/\u{e9}.py".to_owned(), old: None, new: state(content, mode) };
+            check(&[filled, copied]);
+        }
+    }
+}
+
+#[test]
 fn hand_made_pairs() {
     let many: Vec<u8> = (0..200).flat_map(|n| format!("line {n}\n").into_bytes()).collect();
     let edited = String::from_utf8(many.clone())
