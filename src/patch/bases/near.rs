@@ -2,9 +2,9 @@
 //!
 //! Everything before the change is as in a base without errors, so the first error is not before the
 //! statement that the change begins in or after. Reading from there gives it: to the end of the file, or
-//! to the end of an unchanged statement behind the change, provided that every token ends before that
-//! (no string or bracket that the lexer complains about) and the error lies before that statement, where
-//! it depends on nothing that was left out.
+//! to the end of an unchanged statement behind the change, provided that every token ends before that (the
+//! lexer complains about nothing) and the error lies before that statement, where it depends on nothing
+//! that was left out.
 
 use std::borrow::Cow;
 
@@ -86,12 +86,14 @@ fn is_lexical(error: &ParseErrorType) -> bool {
     )
 }
 
-/// From the start of `inner` to the end of the statement behind it, or of the file.
+/// From the start of `inner` to the end of the second statement behind it, or of the file. The parser
+/// may tell what is missing at the start of the first.
 fn window(part: &Part<'_>, inner: &Part<'_>, old: usize, new: usize) -> Window {
     let moved = |place: usize| new - (old - place);
-    let (before, end) = if inner.run.end < part.run.end {
-        let (_, end) = part.next(inner.run.end + 1, inner.old.end + 1);
-        (Some(moved(inner.old.end)), moved(end))
+    let (second, before) = part.next(inner.run.end + 1, inner.old.end + 1);
+    let (before, end) = if inner.run.end < part.run.end && second < part.run.end {
+        let (_, end) = part.next(second + 1, before + 1);
+        (Some(moved(before)), moved(end))
     } else {
         (None, new)
     };
