@@ -81,6 +81,10 @@ pub(crate) enum Command {
     Reward(RewardArgs),
     /// Say why a patch won, or where a run lost its samples
     Explain(ExplainArgs),
+    /// Write a run as one HTML file that opens offline
+    Report(ReportArgs),
+    /// Pack a run for the SWE-bench leaderboard, or check such a package
+    Pack(PackArgs),
     /// Show how far a run is, or draw its events again
     Status(StatusArgs),
     /// Make, check and remove images
@@ -323,6 +327,41 @@ pub(crate) struct ExplainArgs {
     /// Instance; without it, the whole run: a line for each instance, and where samples were lost
     #[arg(value_name = "ID")]
     pub(crate) instance: Option<InstanceId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Run directory; it need not be finished
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// The page [default: RUN/report.html]
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// What `agent evaluate -o DIR` wrote [default: RUN/graded, if it is there]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) grades: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PackArgs {
+    /// Run directory
+    #[arg(value_name = "RUN", required_unless_present = "validate", requires = "output")]
+    pub(crate) run: Option<PathBuf>,
+    /// The package: a new or an empty directory
+    #[arg(short = 'o', long = "output", value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// What `agent evaluate -o DIR` wrote [default: RUN/graded, if it is there]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) grades: Option<PathBuf>,
+    /// A filled metadata.yaml; without it one with TODO where a person must say something
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metadata: Option<PathBuf>,
+    /// Let TODO stand
+    #[arg(long)]
+    pub(crate) draft: bool,
+    /// Check a package that is there, and write nothing
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "output", "grades", "metadata"])]
+    pub(crate) validate: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod commands;
 mod environment;
 mod error;
 mod given;
+mod grades;
 mod index_args;
 mod issue;
 mod job;
@@ -81,6 +82,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
             None => commands::reward::reward(&args, output),
         },
         Command::Explain(args) => commands::explain::explain(&args, output),
+        Command::Report(args) => commands::report::report(&args, output),
+        Command::Pack(args) => commands::pack::pack(&args, output),
         Command::Status(args) => commands::status::status(&args, output),
         Command::Images(ImagesCommand::Build(args)) => commands::images::build(args, output).await,
         Command::Images(ImagesCommand::Check(args)) => {
