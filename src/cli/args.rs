@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::artifact::{InstanceId, LogFormat};
 use crate::cli::index_args::IndexCommand;
+use crate::cli::pack_args::{PackArgs, ReportArgs};
 use crate::cli::serve_args::RewardCommand;
 
 /// Turns a repository and an issue text into a tested patch, without an agent loop.
@@ -27,6 +28,7 @@ Examples:
   agent run rows.jsonl -o runs/a -j 4                a benchmark, resumable
   agent evaluate rows.jsonl -p runs/a/predictions.jsonl
   agent explain runs/a django__django-11099
+  agent report runs/a                                one page for a browser, offline
 
 Exit codes: 0 done; 1 done, some instances without a patch or failed; 2 usage or settings;
 3 environment (endpoint, containers, disk); 4 nothing selected; 130 interrupted.";
@@ -327,41 +329,6 @@ pub(crate) struct ExplainArgs {
     /// Instance; without it, the whole run: a line for each instance, and where samples were lost
     #[arg(value_name = "ID")]
     pub(crate) instance: Option<InstanceId>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReportArgs {
-    /// Run directory; it need not be finished
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
-    /// The page [default: RUN/report.html]
-    #[arg(short = 'o', long = "output", value_name = "FILE")]
-    pub(crate) output: Option<PathBuf>,
-    /// What `agent evaluate -o DIR` wrote [default: RUN/graded, if it is there]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) grades: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PackArgs {
-    /// Run directory
-    #[arg(value_name = "RUN", required_unless_present = "validate", requires = "output")]
-    pub(crate) run: Option<PathBuf>,
-    /// The package: a new or an empty directory
-    #[arg(short = 'o', long = "output", value_name = "DIR")]
-    pub(crate) output: Option<PathBuf>,
-    /// What `agent evaluate -o DIR` wrote [default: RUN/graded, if it is there]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) grades: Option<PathBuf>,
-    /// A filled metadata.yaml; without it one with TODO where a person must say something
-    #[arg(long, value_name = "FILE")]
-    pub(crate) metadata: Option<PathBuf>,
-    /// Let TODO stand
-    #[arg(long)]
-    pub(crate) draft: bool,
-    /// Check a package that is there, and write nothing
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "output", "grades", "metadata"])]
-    pub(crate) validate: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

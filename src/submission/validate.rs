@@ -40,6 +40,8 @@ pub struct Problem {
 /// Ids named before the rest is only counted.
 const LISTED: usize = 8;
 
+const NO_TRACE: &str = "predictions have no trace";
+
 /// Checks a package that is there. With `draft` the gaps for a person are notes.
 ///
 /// # Errors
@@ -82,7 +84,7 @@ impl Check<'_> {
         self.problems.push(Problem { level, file: file.into(), message: message.into() });
     }
 
-    /// One problem for many instances; none for none. `what` stands behind the number.
+    /// One problem for many instances; none for none.
     fn list<'i>(
         &mut self,
         level: Level,
@@ -99,7 +101,7 @@ impl Check<'_> {
             n => format!(" and {n} more"),
         };
         let shown = ids[..ids.len().min(LISTED)].join(", ");
-        self.say(level, file, format!("{} {what}: {shown}{more}", ids.len()));
+        self.say(level, file, format!("{what} ({}): {shown}{more}", ids.len()));
     }
 
     fn text(&mut self, file: &str) -> Option<String> {
@@ -181,7 +183,7 @@ impl Check<'_> {
             let mut note = |level, what| found.entry((level, what)).or_default().push(id);
             let trace = self.dir.join("trajs").join(format!("{id}.md"));
             if fs::metadata(&trace).map_or(0, |data| data.len()) == 0 {
-                note(Level::Error, "predictions have no trace in trajs/");
+                note(Level::Error, NO_TRACE);
             }
             if patch.trim().is_empty() {
                 continue;
@@ -189,7 +191,10 @@ impl Check<'_> {
             let folder = self.dir.join("logs").join(id.as_str());
             match fs::read(folder.join("patch.diff")) {
                 Ok(graded) if graded == patch.as_bytes() => {}
-                Ok(_) => note(Level::Error, "were graded with another patch; grade them again"),
+                Ok(_) => note(
+                    Level::Error,
+                    "predictions were graded with another patch; grade them again",
+                ),
                 Err(_) => note(Level::Error, "predictions have no patch.diff"),
             }
             match errors.and_then(|errors| errors.get(id)).map(|error| error.kind) {
@@ -231,7 +236,8 @@ impl Check<'_> {
             }
         }
         for ((level, what), ids) in found {
-            self.list(level, "logs", ids, what);
+            let file = if what == NO_TRACE { "trajs" } else { "logs" };
+            self.list(level, file, ids, what);
         }
         let folder = self.dir.join("logs");
         let mut others = Vec::new();

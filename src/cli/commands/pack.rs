@@ -5,15 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::artifact::InstanceId;
-use crate::cli::args::{OutputArgs, PackArgs, SettingsArgs};
+use crate::cli::args::OutputArgs;
 use crate::cli::commands::{explain, stage};
 use crate::cli::error::{CliError, Kind};
-use crate::cli::grades::Grades;
-use crate::cli::settings::Settings;
-use crate::cli::{print, print_json, say, select};
+use crate::cli::graded::{self, Grades};
+use crate::cli::pack_args::PackArgs;
+use crate::cli::{print, print_json, say};
 use crate::llm::Secret;
-use crate::store::{RunDir, RunRecord};
-use crate::submission::{self, Inputs, Known, Level, PackError, Problem};
+use crate::submission::{self, Inputs, Level, PackError, Problem};
 
 pub(crate) fn pack(args: &PackArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
     let secrets: Vec<Secret> = ["AGENT_API_KEY", "OPENAI_API_KEY"]
@@ -50,7 +49,7 @@ fn make(
         })
     });
     let metadata = metadata.transpose()?;
-    let (dataset, notes) = dataset(&run, &record, path)?;
+    let (dataset, notes) = graded::dataset(&run, &record)?;
     let today = time::OffsetDateTime::now_utc().date();
     let inputs = Inputs {
         run: &run,
@@ -65,39 +64,6 @@ fn make(
         draft: args.draft,
     };
     submission::pack(&inputs, dir).map_err(failed)
-}
-
-/// The dataset's instances; where it is gone or has changed, the run's own, and a note.
-fn dataset(
-    run: &RunDir,
-    record: &RunRecord,
-    path: &Path,
-) -> Result<(Vec<Known>, Vec<String>), CliError> {
-    let base = Some((&record.settings, path.join("run.json")));
-    let settings = Settings::resolve(&SettingsArgs::default(), base)?;
-    let opened = select::open_dataset(&record.dataset, &settings.config);
-    let note = match opened {
-        Ok(dataset) if dataset.digest() == record.dataset_digest => {
-            let rows = dataset.rows().iter().map(|row| Known {
-                id: row.instance.id.clone(),
-                repo: row.instance.repo.clone(),
-                created_at: row.created_at.clone(),
-            });
-            return Ok((rows.collect(), Vec::new()));
-        }
-        Ok(_) => "has changed since the run",
-        Err(_) => "cannot be opened any more",
-    };
-    let mut known = Vec::new();
-    for id in &record.instances {
-        let repo = run.view(id)?.instance()?.map_or_else(String::new, |instance| instance.repo);
-        known.push(Known { id: id.clone(), repo, created_at: None });
-    }
-    let note = format!(
-        "the dataset {} {note}: only the run's own instances were counted and checked",
-        record.dataset
-    );
-    Ok((known, vec![note]))
 }
 
 fn failed(error: PackError) -> CliError {

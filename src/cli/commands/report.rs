@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::artifact::{InstanceId, Stage};
-use crate::cli::args::{OutputArgs, ReportArgs};
+use crate::cli::args::OutputArgs;
 use crate::cli::commands::{explain, stage};
 use crate::cli::error::{CliError, Kind};
-use crate::cli::grades::Grades;
+use crate::cli::graded::Grades;
+use crate::cli::pack_args::ReportArgs;
 use crate::cli::{print, print_json, say};
 use crate::report::{self, Heading, Page, Section, Totals};
 use crate::store::{RunDir, RunRecord};

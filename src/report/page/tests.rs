@@ -1,3 +1,5 @@
+//! The page as a whole, with hostile texts in every place.
+
 use super::*;
 use crate::artifact::{
     BaseVerdict, Candidate, CandidateId, CandidateStatus, Execution, InstanceOutcome, Localization,

@@ -1,12 +1,17 @@
-//! The grades of a run: where `agent evaluate` left them, and what they say of an instance.
+//! What a finished run is held against: the grades that `agent evaluate` left, and the dataset.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::InstanceId;
+use crate::cli::args::SettingsArgs;
 use crate::cli::error::{CliError, Kind};
+use crate::cli::select;
+use crate::cli::settings::Settings;
 use crate::evaluate::RunReport;
 use crate::report::Grade;
+use crate::store::{RunDir, RunRecord};
+use crate::submission::Known;
 
 /// A grader's report, ready to be asked.
 #[derive(Debug)]
@@ -64,4 +69,36 @@ impl Grades {
         let message = format!("{}: {}", error.kind.name(), error.message);
         Some(Grade::Error { message })
     }
+}
+
+/// The dataset's instances; where it is gone or has changed, the run's own, and a note.
+pub(crate) fn dataset(
+    run: &RunDir,
+    record: &RunRecord,
+) -> Result<(Vec<Known>, Vec<String>), CliError> {
+    let base = Some((&record.settings, run.path().join("run.json")));
+    let settings = Settings::resolve(&SettingsArgs::default(), base)?;
+    let opened = select::open_dataset(&record.dataset, &settings.config);
+    let note = match opened {
+        Ok(dataset) if dataset.digest() == record.dataset_digest => {
+            let rows = dataset.rows().iter().map(|row| Known {
+                id: row.instance.id.clone(),
+                repo: row.instance.repo.clone(),
+                created_at: row.created_at.clone(),
+            });
+            return Ok((rows.collect(), Vec::new()));
+        }
+        Ok(_) => "has changed since the run",
+        Err(_) => "cannot be opened any more",
+    };
+    let mut known = Vec::new();
+    for id in &record.instances {
+        let repo = run.view(id)?.instance()?.map_or_else(String::new, |instance| instance.repo);
+        known.push(Known { id: id.clone(), repo, created_at: None });
+    }
+    let note = format!(
+        "the dataset {} {note}: only the run's own instances were counted and checked",
+        record.dataset
+    );
+    Ok((known, vec![note]))
 }
