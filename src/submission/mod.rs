@@ -128,6 +128,10 @@ struct Provenance {
     outcomes: BTreeMap<InstanceId, Option<InstanceOutcome>>,
     /// Predictions without a verdict.
     grading_errors: BTreeMap<InstanceId, RunError>,
+    /// Verdicts in whose logs the grader found signs that the infrastructure failed.
+    infra_failures: Vec<InstanceId>,
+    /// Verdicts in whose logs it found signs that may be such.
+    ambiguous_failures: Vec<InstanceId>,
     /// Instances for which prompts and answers were not recorded.
     without_answers: Vec<InstanceId>,
     /// What was wrong when the package was made.
@@ -274,6 +278,10 @@ fn provenance(inputs: &Inputs<'_>, predictions: &[Prediction], seen: Seen) -> Pr
         images: seen.images,
         outcomes: seen.outcomes,
         grading_errors: report.map(|report| report.errors.clone()).unwrap_or_default(),
+        infra_failures: report.map(|report| report.infra_failure_ids.clone()).unwrap_or_default(),
+        ambiguous_failures: report
+            .map(|report| report.ambiguous_failure_ids.clone())
+            .unwrap_or_default(),
         without_answers: seen.without_answers,
         notes,
     }

@@ -178,6 +178,7 @@ impl Check<'_> {
         resolved: &mut BTreeSet<InstanceId>,
     ) -> Result<(), PackError> {
         let errors = provenance.map(|provenance| &provenance.grading_errors);
+        let among = |ids: Option<&Vec<InstanceId>>, id| ids.is_some_and(|ids| ids.contains(id));
         let mut found: BTreeMap<(Level, &str), Vec<&InstanceId>> = BTreeMap::new();
         for (id, patch) in predictions {
             let mut note = |level, what| found.entry((level, what)).or_default().push(id);
@@ -214,14 +215,23 @@ impl Check<'_> {
                         "predictions have no grade (report.json); run `agent evaluate` and give \
                          its directory with --grades",
                     ),
-                    Some((_, true)) => note(
-                        Level::Error,
-                        "logs show that the infrastructure failed; grade them again",
-                    ),
-                    Some((true, false)) => {
+                    Some((false, infra))
+                        if infra || among(provenance.map(|p| &p.infra_failures), id) =>
+                    {
+                        note(
+                            Level::Error,
+                            "logs show that the infrastructure failed; grade them again",
+                        );
+                    }
+                    Some((false, _)) => {
+                        if among(provenance.map(|p| &p.ambiguous_failures), id) {
+                            let what = "failures may be the infrastructure's; look at their logs";
+                            note(Level::Note, what);
+                        }
+                    }
+                    Some((true, _)) => {
                         resolved.insert(id.clone());
                     }
-                    Some((false, false)) => {}
                 },
             }
             let graded = errors.is_none_or(|errors| !errors.contains_key(id));
@@ -239,6 +249,11 @@ impl Check<'_> {
             let file = if what == NO_TRACE { "trajs" } else { "logs" };
             self.list(level, file, ids, what);
         }
+        self.strangers(predictions)
+    }
+
+    /// Logs that nobody asked for.
+    fn strangers(&mut self, predictions: &Patches) -> Result<(), PackError> {
         let folder = self.dir.join("logs");
         let mut others = Vec::new();
         if folder.exists() {
@@ -406,4 +421,104 @@ fn grade(path: &Path, id: &InstanceId) -> Option<(bool, bool)> {
 fn unpacks(path: &Path) -> io::Result<()> {
     let file = io::BufReader::new(fs::File::open(path)?);
     io::copy(&mut GzDecoder::new(file), &mut io::sink()).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const PATCH: &str = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n";
+
+    /// A package with a prediction of each of these instances, whose reports say `resolved`.
+    fn package(instances: &[(&str, bool)], provenance: &Value) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |file: &str, content: &[u8]| {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        };
+        let mut lines = String::new();
+        for (id, resolved) in instances {
+            let row = json!({"instance_id": id, "model_name_or_path": "m", "model_patch": PATCH});
+            lines += &row.to_string();
+            lines.push('\n');
+            write(&format!("trajs/{id}.md"), b"a trace");
+            write(&format!("logs/{id}/patch.diff"), PATCH.as_bytes());
+            let report = json!({*id: {"resolved": resolved}});
+            write(&format!("logs/{id}/report.json"), report.to_string().as_bytes());
+            write(&format!("logs/{id}/test_output.txt.gz"), b"cut");
+        }
+        write(PREDICTIONS, lines.as_bytes());
+        let mut all = json!({
+            "schema": 1, "agent": "", "dataset": "", "dataset_digest": "", "dataset_ids": [],
+            "model": "m", "attempts": "1", "sandbox": "", "prompts": {}, "settings": {},
+            "images": {}, "outcomes": {}, "grading_errors": {}, "infra_failures": [],
+            "ambiguous_failures": [], "without_answers": [], "notes": [],
+        });
+        for (key, value) in provenance.as_object().unwrap() {
+            all[key] = value.clone();
+        }
+        write(PROVENANCE, all.to_string().as_bytes());
+        dir
+    }
+
+    fn messages(problems: &[Problem]) -> Vec<String> {
+        problems.iter().map(|p| format!("{:?} {}: {}", p.level, p.file, p.message)).collect()
+    }
+
+    #[test]
+    fn failures_of_the_infrastructure_are_told_from_failures_of_patches() {
+        let dir = package(
+            &[("r-1", true), ("u-1", false), ("u-2", false), ("u-3", false), ("e-1", false)],
+            &json!({
+                "infra_failures": ["r-1", "u-1"], "ambiguous_failures": ["u-2"],
+                "grading_errors": {"e-1": {"kind": "infra", "message": "no disk"}},
+            }),
+        );
+        let found = messages(&check(dir.path(), true).unwrap());
+        for expected in [
+            "Error logs: logs show that the infrastructure failed; grade them again (1): u-1",
+            "Note logs: failures may be the infrastructure's; look at their logs (1): u-2",
+            "Error logs: predictions got no verdict because of the infrastructure; grade them \
+             again (1): e-1",
+            "Error logs: logs are no gzip files or are cut (5): e-1, r-1, u-1, u-2, u-3",
+        ] {
+            assert!(found.iter().any(|message| message == expected), "{expected}\n{found:#?}");
+        }
+    }
+
+    #[test]
+    fn instances_without_a_prediction_are_sorted_by_why() {
+        let failed = |cause: &str| json!({"status": "failed", "stage": "repair", "cause": cause, "message": "m"});
+        let ids: Vec<String> = (0..12).map(|n| format!("never-{n:02}")).collect();
+        let mut all = vec!["none-1", "infra-1", "budget-1", "half-1", "stopped-1"];
+        all.extend(ids.iter().map(String::as_str));
+        let dir = package(
+            &[("other-1", true)],
+            &json!({"dataset_ids": all, "outcomes": {
+                "none-1": {"status": "no_candidate"}, "infra-1": failed("infra"),
+                "budget-1": failed("budget"), "half-1": null,
+                "stopped-1": {"status": "cancelled"},
+            }}),
+        );
+        let found = messages(&check(dir.path(), true).unwrap());
+        for expected in [
+            "Note all_preds.jsonl: instances have no prediction, as no sample gave a patch (1): \
+             none-1",
+            "Error all_preds.jsonl: instances failed because of the infrastructure; run them \
+             again (1): infra-1",
+            "Error all_preds.jsonl: instances failed because of model or budget; run them again \
+             (1): budget-1",
+            "Error all_preds.jsonl: instances are not finished; run them to their end (2): \
+             half-1, stopped-1",
+            "Error all_preds.jsonl: instances of the dataset were not part of the run (12): \
+             never-00, never-01, never-02, never-03, never-04, never-05, never-06, never-07 and 4 \
+             more",
+            "Error all_preds.jsonl: predictions are of no instance of the dataset (1): other-1",
+            "Error evaluation: expected one folder <split>/<date>_<model>, found 0",
+        ] {
+            assert!(found.iter().any(|message| message == expected), "{expected}\n{found:#?}");
+        }
+    }
 }

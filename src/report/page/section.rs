@@ -118,7 +118,7 @@ fn files(out: &mut impl Write, evidence: &Evidence, limits: &Limits) -> io::Resu
             let name = if place.name.is_empty() { "module level" } else { &place.name };
             writeln!(
                 out,
-                "<br><span class=\"soft\">{} lines {first}-{last}: {}</span>",
+                "<br><span class=\"soft\">{}, lines {first}-{last} {}</span>",
                 escape(name),
                 escape(shorten(&place.reasons.join("; "), 200).0)
             )?;
