@@ -39,6 +39,7 @@
 //! | [`stage`] | the five verbs |
 //! | [`pipeline`] | in which order do the verbs run, and what is saved? |
 //! | [`evaluate`] | is a prediction right, by the benchmark's own tests? |
+//! | [`submission`] | what does the leaderboard want of a run, and is it all there? |
 //! | [`serve`] | how do trainers get rewards over HTTP? |
 //! | [`images`] | how is an image made from a tree, in SWE-bench's contract? |
 //! | [`batch`] | how do many instances run side by side? |
@@ -89,6 +90,7 @@ pub mod pipeline;
 pub mod batch;
 pub mod images;
 pub mod serve;
+pub mod submission;
 
 pub mod config;
 

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::artifact::{InstanceId, LogFormat};
 use crate::cli::index_args::IndexCommand;
+use crate::cli::pack_args::{PackArgs, ReportArgs};
 use crate::cli::serve_args::RewardCommand;
 
 /// Turns a repository and an issue text into a tested patch, without an agent loop.
@@ -27,6 +28,7 @@ Examples:
   agent run rows.jsonl -o runs/a -j 4                a benchmark, resumable
   agent evaluate rows.jsonl -p runs/a/predictions.jsonl
   agent explain runs/a django__django-11099
+  agent report runs/a                                one page for a browser, offline
 
 Exit codes: 0 done; 1 done, some instances without a patch or failed; 2 usage or settings;
 3 environment (endpoint, containers, disk); 4 nothing selected; 130 interrupted.";
@@ -81,6 +83,10 @@ pub(crate) enum Command {
     Reward(RewardArgs),
     /// Say why a patch won, or where a run lost its samples
     Explain(ExplainArgs),
+    /// Write a run as one HTML file that opens offline
+    Report(ReportArgs),
+    /// Pack a run for the SWE-bench leaderboard, or check such a package
+    Pack(PackArgs),
     /// Show how far a run is, or draw its events again
     Status(StatusArgs),
     /// Make, check and remove images

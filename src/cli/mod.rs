@@ -10,9 +10,11 @@ mod commands;
 mod environment;
 mod error;
 mod given;
+mod graded;
 mod index_args;
 mod issue;
 mod job;
+mod pack_args;
 mod ranking;
 mod runner;
 mod select;
@@ -82,6 +84,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
             None => commands::reward::reward(&args, output),
         },
         Command::Explain(args) => commands::explain::explain(&args, output),
+        Command::Report(args) => commands::report::report(&args, output),
+        Command::Pack(args) => commands::pack::pack(&args, output),
         Command::Status(args) => commands::status::status(&args, output),
         Command::Images(ImagesCommand::Build(args)) => commands::images::build(args, output).await,
         Command::Images(ImagesCommand::Check(args)) => {

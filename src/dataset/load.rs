@@ -27,6 +27,8 @@ pub struct Row {
     pub instance: Instance,
     /// For graders; absent when the row holds nothing to grade with.
     pub gold: Option<Gold>,
+    /// When the fix was proposed, as the row says it; not part of the digest.
+    pub created_at: Option<String>,
 }
 
 impl Row {
@@ -337,7 +339,7 @@ mod tests {
             "install": "pip install -e .", "test_directives": ["x.py"],
         });
         let dataset = load("d.json", json!([row]).to_string()).unwrap();
-        let Row { instance, gold } = &dataset.rows()[0];
+        let Row { instance, gold, .. } = &dataset.rows()[0];
         let gold = gold.as_ref().unwrap();
         assert_eq!(instance.image.as_deref(), Some("img:1"));
         assert_eq!(instance.install.as_deref(), Some("pip install -e ."));

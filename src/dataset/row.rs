@@ -27,7 +27,9 @@ pub(super) fn row(fields: &Fields<'_>, naming: &ImageNaming) -> Result<Row, Data
         repo,
     };
     let gold = gold(fields, version, log_parser)?;
-    Ok(Row { instance, gold })
+    // Nothing depends on it but a table of results: another type is no reason to refuse the row.
+    let created_at = fields.map.get("created_at").and_then(serde_json::Value::as_str);
+    Ok(Row { instance, gold, created_at: created_at.map(str::to_owned) })
 }
 
 /// `owner/name` or a single name. It becomes a directory's name, so it must not lead elsewhere.

@@ -49,7 +49,7 @@ impl<'a> Plan<'a> {
     /// # Errors
     /// A message that says what the row lacks.
     pub(super) fn of(row: &'a Row) -> Result<Self, String> {
-        let Row { instance, gold } = row;
+        let Row { instance, gold, .. } = row;
         let gold = gold.as_ref().ok_or("the row holds no gold tests to grade with")?;
         let format = log_format(instance, gold)?;
         let tests = match (&gold.eval_script, &instance.test_command) {

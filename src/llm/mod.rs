@@ -17,7 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub use answer::final_part;
 pub use http::{HttpClient, HttpConfig, install_crypto_provider, sample_seed};
-pub use journal::{Journaled, Replay};
+pub use journal::{Exchange, Journaled, Recorded, Replay};
 pub use reply::Reply;
 pub use secret::Secret;
 pub use tokens::{TokenCounter, TokenizerError};

@@ -1,10 +1,13 @@
-//! Events made visible: on the terminal, as JSON lines, or again from a finished run.
+//! Events made visible: on the terminal, as JSON lines, again from a finished run,
+//! or with all artifacts as one page.
 
 mod explain;
 mod fan_out;
 mod funnel;
 mod jsonl;
+mod page;
 mod terminal;
+mod totals;
 
 use std::io;
 
@@ -14,7 +17,9 @@ pub use explain::{Evidence, explain, summary};
 pub use fan_out::{Drained, drain, replay};
 pub use funnel::Funnel;
 pub use jsonl::JsonLines;
+pub use page::{Heading, Page, Section};
 pub use terminal::{Style, Terminal};
+pub use totals::{Grade, Graded, Spent, StageTime, Totals};
 
 /// A consumer of events. Implementations: the terminal and JSON lines.
 ///

@@ -32,6 +32,27 @@ pub struct RunRecord {
     pub settings: serde_json::Value,
 }
 
+impl RunRecord {
+    /// The value of a setting.
+    #[must_use]
+    pub fn setting(&self, key: &str) -> Option<&serde_json::Value> {
+        self.settings.get(key)?.get("value")
+    }
+
+    /// Settings that are not built in: key, value, origin.
+    #[must_use]
+    pub fn changed_settings(&self) -> Vec<[String; 3]> {
+        let rows = self.settings.as_object().into_iter().flatten();
+        rows.filter_map(|(key, row)| {
+            let origin = row.get("origin")?.as_str()?;
+            let value = row.get("value")?;
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (origin != "built-in").then(|| [key.clone(), value, origin.to_owned()])
+        })
+        .collect()
+    }
+}
+
 /// A run directory.
 #[derive(Debug, Clone)]
 pub struct RunDir {

@@ -57,6 +57,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["artifact", "event", "llm", "prompt", "repo", "sandbox", "stage", "store", "tools"],
     ),
     ("evaluate", &["artifact", "dataset", "event", "harness", "sandbox", "testlog"]),
+    // Reads what runs and graders wrote, never a dataset.
+    ("submission", &["artifact", "evaluate", "llm", "report", "store"]),
     (
         "serve",
         &["artifact", "base", "dataset", "evaluate", "event", "patch", "repo", "reward", "sandbox"],
@@ -86,6 +88,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "serve",
             "stage",
             "store",
+            "submission",
             "testlog",
             "tools",
         ],

@@ -39,7 +39,8 @@ pub(crate) fn explain(args: &ExplainArgs, output: &OutputArgs) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-fn evidence(dir: &InstanceDir) -> Result<Evidence, StoreError> {
+/// All that the stages saved of one instance.
+pub(crate) fn evidence(dir: &InstanceDir) -> Result<Evidence, StoreError> {
     Ok(Evidence {
         outcome: dir.outcome()?,
         localization: dir.localization()?,

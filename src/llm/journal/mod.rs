@@ -4,6 +4,7 @@
 //! prompt (its messages under their digest, once) or a reply (under a key over everything that
 //! shaped it). Each line carries the number of its schema.
 
+mod browse;
 mod file;
 mod line;
 mod recording;
@@ -12,5 +13,6 @@ mod replay;
 #[cfg(test)]
 mod tests;
 
+pub use browse::{Exchange, Recorded};
 pub use recording::Journaled;
 pub use replay::Replay;
