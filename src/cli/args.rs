@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::artifact::{InstanceId, LogFormat};
 use crate::cli::index_args::IndexCommand;
+use crate::cli::runs_args::{DiffArgs, MergeArgs};
 use crate::cli::serve_args::RewardCommand;
 
 /// Turns a repository and an issue text into a tested patch, without an agent loop.
@@ -83,6 +84,10 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Show how far a run is, or draw its events again
     Status(StatusArgs),
+    /// Compare two runs: which instances differ, and at which stage first
+    Diff(DiffArgs),
+    /// Join run directories: shards of one run, or a run continued elsewhere
+    Merge(MergeArgs),
     /// Make, check and remove images
     #[command(subcommand)]
     Images(ImagesCommand),

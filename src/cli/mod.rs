@@ -7,6 +7,7 @@
 mod args;
 mod checks;
 mod commands;
+mod comparison;
 mod environment;
 mod error;
 mod given;
@@ -14,6 +15,7 @@ mod index_args;
 mod issue;
 mod job;
 mod ranking;
+mod runs_args;
 mod select;
 mod serve_args;
 mod session;
@@ -82,6 +84,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         },
         Command::Explain(args) => commands::explain::explain(&args, output),
         Command::Status(args) => commands::status::status(&args, output),
+        Command::Diff(args) => commands::diff::diff(&args, output),
+        Command::Merge(args) => commands::merge::merge(&args, output),
         Command::Images(ImagesCommand::Build(args)) => commands::images::build(args, output).await,
         Command::Images(ImagesCommand::Check(args)) => {
             commands::inventory::check(args, output).await

@@ -27,6 +27,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("index", &["artifact", "event", "repo", "retrieval", "source"]),
     ("store", &["artifact"]),
     ("report", &["artifact", "event"]),
+    // Runs looked at from outside.
+    ("compare", &["artifact", "report", "store"]),
+    ("merge", &["artifact", "compare", "report", "store"]),
     // What stages may touch of the outside, and the mechanism they share with the grader.
     ("tools", &["index", "llm", "sandbox", "event"]),
     ("base", &["patch", "repo"]),
@@ -69,6 +72,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "artifact",
             "batch",
+            "compare",
             "config",
             "dataset",
             "evaluate",
@@ -76,6 +80,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "images",
             "index",
             "llm",
+            "merge",
             "pipeline",
             "prompt",
             "repo",

@@ -11,6 +11,7 @@ mod outside;
 mod packages;
 mod reward;
 mod reward_serve;
+mod runs;
 mod solve;
 #[path = "../standin/server.rs"]
 mod standin;
