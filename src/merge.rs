@@ -162,16 +162,13 @@ fn make_readable(path: &Path) -> Result<(), MergeError> {
 }
 
 fn check_place(inputs: &[Input], out: &Path, parent: &Path) -> Result<(), MergeError> {
-    match fs::read_dir(out) {
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                return Err(MergeError::NotEmpty(out.to_owned()));
-            }
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("read", out)(error));
-        }
-        _ => {}
+    let taken = match fs::read_dir(out) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(failed("read", out)(error)),
+    };
+    if taken {
+        return Err(MergeError::NotEmpty(out.to_owned()));
     }
     // The nearest directory that exists says where `out` will lie.
     let around = parent.ancestors().find_map(|path| {

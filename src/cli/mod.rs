@@ -15,6 +15,7 @@ mod index_args;
 mod issue;
 mod job;
 mod ranking;
+mod replaying;
 mod runs_args;
 mod select;
 mod serve_args;
@@ -86,6 +87,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Status(args) => commands::status::status(&args, output),
         Command::Diff(args) => commands::diff::diff(&args, output),
         Command::Merge(args) => commands::merge::merge(&args, output),
+        Command::Replay(args) => commands::replay::replay(args, output).await,
         Command::Images(ImagesCommand::Build(args)) => commands::images::build(args, output).await,
         Command::Images(ImagesCommand::Check(args)) => {
             commands::inventory::check(args, output).await

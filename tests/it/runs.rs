@@ -118,3 +118,56 @@ fn runs_that_disagree_are_joined_only_as_asked() {
         left.map(|e| e.unwrap().file_name()).all(|n| !n.to_string_lossy().starts_with(".merg"))
     );
 }
+
+#[test]
+fn a_replay_under_the_same_settings_is_the_run_and_needs_nothing_more() {
+    let place = Place::new();
+    run(&place, "a", &["-i", SAMPLES[0], "-i", SAMPLES[1]]);
+    let said = place.ok(&["replay", "a"]);
+    assert!(said.stdout.contains("0 of 2 differ"), "{}", said.stdout);
+    assert!(said.stdout.contains("every candidate's tests are known"), "{}", said.stdout);
+    let read = |run: &str| std::fs::read(place.path(&format!("{run}/predictions.jsonl"))).unwrap();
+    assert_eq!(read("a"), read("a-replay"));
+    assert!(json(&place.path("a-replay/run.json"))["origin"]["replayed"].is_string());
+    let ids = ["-i", SAMPLES[0], "-i", SAMPLES[1]];
+    let again = [&["run", "sample", "-o", "a-replay", "--sandbox", "local", "--json"], &ids[..]];
+    let again = place.ok(&again.concat());
+    assert!(again.stdout.contains("\"finished\":2"), "{}", again.stdout);
+    let refused = place.agent(&["replay", "a", "-o", "a-replay"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("is not empty"), "{}", refused.stderr);
+}
+
+#[test]
+fn candidates_that_were_never_executed_are_named_and_can_be_completed() {
+    let place = Place::new();
+    run(&place, "few", &["-i", SAMPLES[0], "--samples", "2"]);
+    run(&place, "all", &["-i", SAMPLES[0]]);
+    let found = place.agent(&["replay", "few", "-o", "grown", "--samples", "10", "--json"]);
+    assert!(found.code == Some(0) || found.code == Some(1), "{}", found.stderr);
+    let found: serde_json::Value = serde_json::from_str(&found.stdout).unwrap();
+    assert_eq!(found["comparison"]["instances"][0]["first"], "repair");
+    assert!(!found["incomplete"].as_array().unwrap().is_empty(), "{found}");
+    let stages = || json(&place.path(&format!("grown/{}/stages.json", SAMPLES[0])));
+    assert_eq!(stages()["repair"]["finished"], true);
+    assert_eq!(stages()["execute"]["finished"], false);
+    place.ok(&["execute", "grown"]);
+    place.ok(&["rerank", "grown"]);
+    assert_eq!(stages()["execute"]["finished"], true);
+    let text = place.ok(&["diff", "all", "grown"]).stdout;
+    assert!(text.contains("0 of 1 differ"), "{text}");
+}
+
+#[test]
+fn a_run_without_journals_cannot_be_replayed() {
+    let place = Place::new();
+    run(&place, "a", &["-i", SAMPLES[0]]);
+    let path = place.path("a/run.json");
+    let mut record = json(&path);
+    record["dataset"] = "elsewhere.jsonl".into();
+    std::fs::write(&path, record.to_string()).unwrap();
+    let refused = place.agent(&["replay", "a"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("holds no journal"), "{}", refused.stderr);
+    assert!(!place.path("a-replay").exists());
+}

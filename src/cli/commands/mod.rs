@@ -11,6 +11,7 @@ pub(crate) mod inventory;
 pub(crate) mod localize;
 pub(crate) mod merge;
 pub(crate) mod packages;
+pub(crate) mod replay;
 pub(crate) mod rerank;
 pub(crate) mod reward;
 pub(crate) mod reward_serve;
