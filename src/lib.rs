@@ -38,6 +38,8 @@
 //! | [`harness`] | how is one subject tested in one session? |
 //! | [`stage`] | the five verbs |
 //! | [`pipeline`] | in which order do the verbs run, and what is saved? |
+//! | [`compare`] | where do two runs part? |
+//! | [`merge`] | how do several run directories become one? |
 //! | [`evaluate`] | is a prediction right, by the benchmark's own tests? |
 //! | [`submission`] | what does the leaderboard want of a run, and is it all there? |
 //! | [`serve`] | how do trainers get rewards over HTTP? |
@@ -86,6 +88,9 @@ pub mod stage;
 
 pub mod evaluate;
 pub mod pipeline;
+
+pub mod compare;
+pub mod merge;
 
 pub mod batch;
 pub mod images;

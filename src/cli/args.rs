@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::artifact::{InstanceId, LogFormat};
 use crate::cli::index_args::IndexCommand;
 use crate::cli::pack_args::{PackArgs, ReportArgs};
+use crate::cli::runs_args::{DiffArgs, MergeArgs, ReplayArgs};
 use crate::cli::serve_args::RewardCommand;
 
 /// Turns a repository and an issue text into a tested patch, without an agent loop.
@@ -89,6 +90,12 @@ pub(crate) enum Command {
     Pack(PackArgs),
     /// Show how far a run is, or draw its events again
     Status(StatusArgs),
+    /// Compare two runs: which instances differ, and at which stage first
+    Diff(DiffArgs),
+    /// Join run directories: shards of one run, or a run continued elsewhere
+    Merge(MergeArgs),
+    /// Make a recorded run anew under other settings, without a model and without a sandbox
+    Replay(ReplayArgs),
     /// Make, check and remove images
     #[command(subcommand)]
     Images(ImagesCommand),

@@ -81,6 +81,7 @@ pub(crate) async fn run(
                 prompts: plan.prompts.digests().clone(),
                 instances: job.instances.iter().map(|instance| instance.id.clone()).collect(),
                 settings: settings.record(),
+                origin: run.record()?.and_then(|before| before.origin),
             })?;
         }
         let tools =

@@ -7,6 +7,7 @@
 mod args;
 mod checks;
 mod commands;
+mod comparison;
 mod environment;
 mod error;
 mod given;
@@ -16,7 +17,9 @@ mod issue;
 mod job;
 mod pack_args;
 mod ranking;
+mod replaying;
 mod runner;
+mod runs_args;
 mod select;
 mod serve_args;
 mod session;
@@ -87,6 +90,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Report(args) => commands::report::report(&args, output),
         Command::Pack(args) => commands::pack::pack(&args, output),
         Command::Status(args) => commands::status::status(&args, output),
+        Command::Diff(args) => commands::diff::diff(&args, output),
+        Command::Merge(args) => commands::merge::merge(&args, output),
+        Command::Replay(args) => commands::replay::replay(args, output).await,
         Command::Images(ImagesCommand::Build(args)) => commands::images::build(args, output).await,
         Command::Images(ImagesCommand::Check(args)) => {
             commands::inventory::check(args, output).await

@@ -6,6 +6,7 @@
 
 mod describe;
 mod inputs;
+mod replay;
 mod rounds;
 mod source;
 mod tree;
@@ -33,6 +34,7 @@ use crate::store::{InstanceDir, StoreError};
 use crate::tools::Tools;
 
 pub use inputs::Inputs;
+pub use replay::{Replayed, replay};
 pub use source::{Source, checkout};
 pub use tree::BaseTree;
 

@@ -30,6 +30,9 @@ pub struct RunRecord {
     pub instances: Vec<InstanceId>,
     /// Every setting with its value and the layer it came from; secrets are left out.
     pub settings: serde_json::Value,
+    /// For a run made of others: which, and how.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<serde_json::Value>,
 }
 
 impl RunRecord {

@@ -27,6 +27,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("index", &["artifact", "event", "repo", "retrieval", "source"]),
     ("store", &["artifact"]),
     ("report", &["artifact", "event"]),
+    // Runs looked at from outside.
+    ("compare", &["artifact", "report", "store"]),
+    ("merge", &["artifact", "compare", "report", "store"]),
     // What stages may touch of the outside, and the mechanism they share with the grader.
     ("tools", &["index", "llm", "sandbox", "event"]),
     ("base", &["patch", "repo"]),
@@ -71,6 +74,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "artifact",
             "batch",
+            "compare",
             "config",
             "dataset",
             "evaluate",
@@ -78,6 +82,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "images",
             "index",
             "llm",
+            "merge",
             "pipeline",
             "prompt",
             "repo",

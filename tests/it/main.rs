@@ -13,6 +13,7 @@ mod packages;
 mod report;
 mod reward;
 mod reward_serve;
+mod runs;
 mod solve;
 #[path = "../standin/server.rs"]
 mod standin;

@@ -8,8 +8,9 @@ use crate::cli::args::{ExplainArgs, OutputArgs};
 use crate::cli::commands::stage;
 use crate::cli::error::CliError;
 use crate::cli::{print, print_json};
-use crate::report::{self, Evidence, Funnel};
-use crate::store::{InstanceDir, RunDir, StoreError};
+use crate::compare::evidence;
+use crate::report::{self, Funnel};
+use crate::store::RunDir;
 
 pub(crate) fn explain(args: &ExplainArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
     let (run, record) = stage::open(&args.run)?;
@@ -37,18 +38,6 @@ pub(crate) fn explain(args: &ExplainArgs, output: &OutputArgs) -> Result<ExitCod
         print(&report::explain(instance.as_str(), &evidence))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// All that the stages saved of one instance.
-pub(crate) fn evidence(dir: &InstanceDir) -> Result<Evidence, StoreError> {
-    Ok(Evidence {
-        outcome: dir.outcome()?,
-        localization: dir.localization()?,
-        candidates: dir.candidates()?,
-        tests: dir.tests()?,
-        executions: dir.executions()?,
-        ranking: dir.ranking()?,
-    })
 }
 
 /// All instances, one after the other: a run may be larger than the memory.

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use crate::artifact::InstanceId;
 use crate::cli::args::OutputArgs;
-use crate::cli::commands::{explain, stage};
+use crate::cli::commands::stage;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::graded::{self, Grades};
 use crate::cli::pack_args::PackArgs;
 use crate::cli::{print, print_json, say};
+use crate::compare;
 use crate::llm::Secret;
 use crate::submission::{self, Inputs, Level, PackError, Problem};
 
@@ -59,7 +60,7 @@ fn make(
         grades: grades.as_ref().map(|grades| (grades.dir.as_path(), &grades.report)),
         metadata: metadata.as_deref(),
         date: format!("{:04}{:02}{:02}", today.year(), u8::from(today.month()), today.day()),
-        load: &|id: &InstanceId| explain::evidence(&run.view(id)?),
+        load: &|id: &InstanceId| compare::evidence(&run.view(id)?),
         secrets,
         draft: args.draft,
     };

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 
 use crate::artifact::{InstanceId, Stage};
 use crate::cli::args::OutputArgs;
-use crate::cli::commands::{explain, stage};
+use crate::cli::commands::stage;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::graded::Grades;
 use crate::cli::pack_args::ReportArgs;
 use crate::cli::{print, print_json, say};
+use crate::compare;
 use crate::report::{self, Heading, Page, Section, Totals};
 use crate::store::{RunDir, RunRecord};
 
@@ -87,7 +88,7 @@ fn section(run: &RunDir, id: &InstanceId, grades: Option<&Grades>) -> Result<Sec
             format!("{} at {}", instance.repo, instance.base_commit)
         }),
         issue: instance.map(|instance| instance.problem_statement),
-        evidence: explain::evidence(&dir)?,
+        evidence: compare::evidence(&dir)?,
         stages: Stage::ALL.iter().filter_map(finished).collect(),
         grade: grades.and_then(|grades| grades.of(id)),
     })

@@ -63,6 +63,32 @@ pub struct Inputs<'a> {
     pub done: &'a [ReproductionTest],
 }
 
+/// What scripts are asked about.
+pub struct About<'a> {
+    /// The issue.
+    pub instance: &'a Instance,
+    /// The files it is about.
+    pub at: &'a Localization,
+    /// The repository.
+    pub checkout: &'a Arc<Checkout>,
+}
+
+/// Draws scripts that nobody has run yet; their verdict is [`BaseVerdict::Error`] until then.
+///
+/// # Errors
+/// [`StageError`] when the model cannot be asked.
+pub async fn scripts(
+    tools: &Tools,
+    config: &ReproduceConfig,
+    prompts: &Prompts,
+    tokens: &TokenCounter,
+    seed: Option<u64>,
+    about: &About<'_>,
+) -> Result<Vec<ReproductionTest>, StageError> {
+    let completions = ask(tools, config, prompts, tokens, seed, about).await?;
+    Ok(completions.iter().map(extract).collect())
+}
+
 /// Draws scripts and runs each class of them once on the base commit.
 ///
 /// # Errors
@@ -76,8 +102,8 @@ pub async fn reproduce(
     inputs: &Inputs<'_>,
     record: Record<'_>,
 ) -> Result<Vec<ReproductionTest>, StageError> {
-    let completions = ask(tools, config, prompts, tokens, seed, inputs).await?;
-    let mut tests: Vec<ReproductionTest> = completions.iter().map(extract).collect();
+    let about = About { instance: inputs.instance, at: inputs.at, checkout: inputs.checkout };
+    let mut tests = scripts(tools, config, prompts, tokens, seed, &about).await?;
 
     let done: HashMap<&str, &ReproductionTest> =
         inputs.done.iter().map(|test| (test.class.as_str(), test)).collect();
@@ -160,15 +186,15 @@ async fn ask(
     prompts: &Prompts,
     tokens: &TokenCounter,
     seed: Option<u64>,
-    inputs: &Inputs<'_>,
+    about: &About<'_>,
 ) -> Result<Vec<Completion>, StageError> {
-    let files: Vec<ContextFile> = inputs
+    let files: Vec<ContextFile> = about
         .at
         .ranked
         .iter()
         .take(config.max_files)
         .filter_map(|ranked| {
-            let content = inputs.checkout.read(&ranked.path).ok().flatten()?;
+            let content = about.checkout.read(&ranked.path).ok().flatten()?;
             let text = String::from_utf8(content).ok()?;
             let (path, places) = (ranked.path.clone(), ranked.places.clone());
             Some(ContextFile { path, text, places })
@@ -176,10 +202,10 @@ async fn ask(
         .collect();
     let count = |text: &str| tokens.count(text);
     let ask = |budget| {
-        let issue = &inputs.instance.problem_statement;
+        let issue = &about.instance.problem_statement;
         let context = context::select(&files, issue, config.max_files, budget, &count);
         let request = ModelRequest {
-            instance: inputs.instance.id.clone(),
+            instance: about.instance.id.clone(),
             call: Call::Reproduce,
             messages: prompts
                 .render(PromptName::ReproduceScript, &[("issue", issue), ("files", &context.text)]),
