@@ -1,7 +1,8 @@
-//! Any source: syntax check and normal form do not panic; a comment at its end changes no class.
+//! Any two sources: syntax check and normal form do not panic; a comment at the end changes no class;
+//! reading only what changed finds the same first error as reading everything.
 #![no_main]
 
-use agent_fuzz::patch::{ClassKind, FileChange, check_syntax, classify, script_class};
+use agent_fuzz::patch::{ClassKind, Classifier, FileChange, check_syntax, classify, script_class};
 use agent_fuzz::{file, grown};
 use libfuzzer_sys::fuzz_target;
 
@@ -18,6 +19,9 @@ fuzz_target!(|sources: (&str, &str, u16)| {
         return;
     }
     let _ = script_class(new);
+    let judged = Classifier::new(&[], None).judge(std::slice::from_ref(&plain));
+    let checked = check_syntax(std::slice::from_ref(&plain), None);
+    assert_eq!(judged.map(drop), checked, "{old:?} {new:?}");
     let class = classify(std::slice::from_ref(&plain));
     assert_eq!(classify(std::slice::from_ref(&plain)), class);
     let sound = check_syntax(std::slice::from_ref(&change("", new)), None).is_ok();
