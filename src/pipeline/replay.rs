@@ -185,12 +185,20 @@ impl Recorded {
         with_regression: bool,
     ) -> (Vec<Execution>, Vec<CandidateId>) {
         let scripts = self.scripts(judges);
+        let judged: HashSet<&str> = self
+            .executions
+            .iter()
+            .filter(|row| row.kind == TestKind::Regression && row.subject != Subject::Base)
+            .map(|row| row.test.as_str())
+            .collect();
         let passing: BTreeSet<&str> = self
             .executions
             .iter()
             .filter(|row| with_regression && row.subject == Subject::Base)
             .filter(|row| row.kind == TestKind::Regression && row.outcome == Outcome::Pass)
             .map(|row| row.test.as_str())
+            // What no candidate was judged by was left out as outdated.
+            .filter(|test| judged.contains(test))
             .collect();
         let translate = |row: &Execution, subject: Subject| -> Vec<Execution> {
             let names = match row.kind {

@@ -227,32 +227,44 @@ async fn a_run_can_be_made_again_from_its_journal_without_a_model() {
     assert!(asked > 0);
 }
 
-/// Strict reading sees what the model wrote, tags included, and rejects what lacks them.
+/// Strict reading sees what the model wrote, tags included, and rejects what lacks them; a replay of
+/// answers that were read tolerantly reads them so too.
 #[tokio::test(flavor = "multi_thread")]
 async fn strict_reading_takes_tagged_answers_only() {
     let place = Place::new();
     let datasets = vec![dataset(&place)];
+    let strict = ["--set", "repair.reading=strict"];
+    let candidates = |run: &str| -> Vec<serde_json::Value> {
+        let of = |id: &&str| rows(&place.path(&format!("{run}/{id}/candidates.jsonl")));
+        SAMPLES[..2].iter().flat_map(of).collect()
+    };
     let mut found = Vec::new();
     for wrap in [Wrap::Tags, Wrap::Plain] {
-        let config =
-            StandinConfig { datasets: datasets.clone(), wrap, seed: 5, ..StandinConfig::default() };
+        let datasets = datasets.clone();
+        let config = StandinConfig { datasets, wrap, seed: 5, ..StandinConfig::default() };
         let standin = Standin::start(config).await.unwrap();
-        let run = format!("{wrap:?}");
         let url = standin.base_url();
-        let args = ["run", "rows.jsonl", "--repos", "repos", "--sandbox", "local", "-o", &run];
-        let more = ["--base-url", &url, "--samples", "8", "--tests", "0"];
-        let strict = ["--set", "repair.reading=strict", "--set", "execute.regression=none"];
-        place.agent(&[&args[..], &more, &strict].concat());
-        let all = SAMPLES[..2]
-            .iter()
-            .flat_map(|id| rows(&place.path(&format!("{run}/{id}/candidates.jsonl"))));
-        let all: Vec<serde_json::Value> = all.collect();
-        assert_eq!(all.len(), 16);
-        let valid = all.iter().filter(|c| c["status"] == "ok" && c["rules"][0] == "strict").count();
-        let untagged = |c: &&serde_json::Value| {
-            c["reason"].as_str().is_some_and(|r| r.starts_with("no_solution"))
+        let run = |name: &str, more: &[&str]| {
+            let args = ["run", "rows.jsonl", "--repos", "repos", "--sandbox", "local", "-o", name];
+            let model = ["--base-url", &url, "--samples", "8", "--tests", "0"];
+            let regression = ["--set", "execute.regression=none"];
+            place.agent(&[&args[..], &model, &regression, more].concat());
         };
-        found.push((valid, all.iter().filter(untagged).count()));
+        let (tolerant, asked_strictly, replayed) =
+            (format!("{wrap:?}"), format!("{wrap:?}-strict"), format!("{wrap:?}-replayed"));
+        run(&tolerant, &[]);
+        run(&asked_strictly, &strict);
+        drop(standin);
+        let replay = ["replay", &tolerant, "-o", &replayed, "--repos", "repos"];
+        place.agent(&[&replay[..], &strict].concat());
+        let all = candidates(&asked_strictly);
+        assert_eq!(all.len(), 16);
+        assert_eq!(candidates(&replayed), all);
+        assert_ne!(candidates(&tolerant), all);
+        let valid = |c: &&serde_json::Value| c["status"] == "ok" && c["rules"][0] == "strict";
+        let untagged =
+            |c: &&serde_json::Value| c["reason"].as_str().unwrap_or("").starts_with("no_solution");
+        found.push((all.iter().filter(valid).count(), all.iter().filter(untagged).count()));
     }
     assert!(found[0].0 > 4, "{found:?}");
     assert_eq!(found[1], (0, 16));
