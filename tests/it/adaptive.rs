@@ -32,7 +32,7 @@ fn first(
 fn sampling_ends_at_the_first_round_after_which_the_rule_says_so() {
     let place = Place::new();
     let mut counts = Vec::new();
-    for confidence in [0.0, 0.3, 0.5, 0.7] {
+    for confidence in [0.0, 0.8, 0.9, 0.97] {
         let run = format!("run-{confidence}");
         let confidence_text = confidence.to_string();
         let settings = ["--confidence", &confidence_text, "--set", "adaptive.round=2"];

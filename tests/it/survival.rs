@@ -107,7 +107,7 @@ async fn killed_at_twenty_points_a_run_ends_the_same_and_repeats_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_eight_points_an_adaptive_run_stops_where_it_would_have() {
     let place =
-        killed(8, &["--samples", "24", "--confidence", "0.5", "--set", "adaptive.round=3"]).await;
+        killed(8, &["--samples", "24", "--confidence", "0.97", "--set", "adaptive.round=3"]).await;
     let drawn =
         |instance: &str| rows(&place.path(&format!("rough/{instance}/candidates.jsonl"))).len();
     let drawn: Vec<usize> = SAMPLES[..2].iter().map(|instance| drawn(instance)).collect();

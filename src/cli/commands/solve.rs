@@ -104,23 +104,24 @@ async fn of_own_repository(
     let checkout = Checkout::discover(path, &args.rev)?;
     let absolute = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let label = absolute.file_name().map_or("repository".into(), |name| name.to_string_lossy());
-    let test_command = match &args.test_command {
-        Some(command) if command.trim().is_empty() => None,
-        Some(command) => Some(TestCommand {
-            command: command.clone(),
-            log_format: args.log_format.unwrap_or(LogFormat::Pytest),
-        }),
-        None => runner::detected(&checkout, quiet),
-    };
+    let found = args.test_command.is_none().then(|| runner::detected(&checkout)).flatten();
+    let given = args.test_command.as_ref().filter(|command| !command.trim().is_empty());
+    let given = given.map(|command| TestCommand {
+        command: command.clone(),
+        log_format: args.log_format.unwrap_or(LogFormat::Pytest),
+    });
     let instance = own(OwnIssue {
         issue: &text,
         repo: &label,
         base_commit: checkout.base_commit(),
         image: args.image.clone(),
-        test_command,
+        test_command: given.or(found.as_ref().map(|found| found.command.clone())),
         install: args.install.clone(),
     })
     .map_err(|error| CliError::from_error(Kind::Usage, error))?;
+    if let Some(found) = found.filter(|_| !quiet) {
+        say(&runner::told(&found));
+    }
     let source = Source::At(checkout.path().to_owned());
     let job = job(args, &absolute.display().to_string(), "", &instance, source);
     Ok((instance, job))
