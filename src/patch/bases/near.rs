@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use ruff_python_parser::ParseErrorType;
 
 use crate::patch::bases::{Base, Block, CLASS, MAX_PARTS, Part, change_between, without_bom};
+use crate::patch::normal::Node;
 use crate::patch::python::{
     MAX_DEPTH, MODULE, SyntaxError, depth, error_of, on_enough_stack, parse,
 };
@@ -29,7 +30,8 @@ impl Base {
     /// Nothing says nothing.
     pub(super) fn error_near(&self, new: &[u8]) -> Option<SyntaxError> {
         let (old, new) = (without_bom(&self.content), without_bom(new));
-        let nodes = self.nodes.as_ref().filter(|_| self.error.is_none() && self.utf8)?;
+        let sound = |nodes: &&Vec<Node>| self.error.is_none() && self.utf8 && !nodes.is_empty();
+        let nodes = self.nodes.as_ref().filter(sound)?;
         let new = std::str::from_utf8(new).ok()?;
         let change = change_between(old, new.as_bytes());
         let mut part = Part {

@@ -196,6 +196,18 @@ fn every_line_at_every_place() {
     }
 }
 
+#[test]
+fn a_base_without_statements() {
+    let classifier = Classifier::new(&["a.py".to_owned()], None);
+    for base in ["", "\n", "# only a comment\n", "\"\"\"Doc.\"\"\"\n", "\u{feff}", "pass"] {
+        for line in LINES {
+            judge_both(&classifier, &change(base, line));
+            judge_both(&classifier, &change(base, &format!("{base}{line}")));
+            judge_both(&classifier, &change(line, base));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
