@@ -56,17 +56,6 @@ pub enum MergeError {
     /// A file of a run.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A file outside of what the store knows.
-    #[error("cannot {action} {path}")]
-    Io {
-        /// Verb, such as `copy`.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
     /// There is something already.
     #[error("{0} is not empty")]
     NotEmpty(PathBuf),
@@ -96,7 +85,7 @@ pub enum MergeError {
 }
 
 fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> MergeError + 'a {
-    move |source| MergeError::Io { action, path: path.to_owned(), source }
+    move |source| StoreError::Io { action, path: path.to_owned(), source }.into()
 }
 
 /// Joins `inputs` into `out`, which is new or empty.
@@ -123,12 +112,15 @@ pub fn merge(inputs: &[Input], options: &Options, out: &Path) -> Result<Merged, 
         .map_err(failed("make a directory in", parent))?;
     let run = RunDir::create(building.path())?;
     let (mut taken, mut predictions) = (Vec::new(), Vec::new());
+    let rows = inputs.iter().map(|input| input.run.predictions());
+    let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
     for id in &ids {
-        let from = choose(inputs, id, options.prefer_last)?;
+        let place = choose(inputs, id, options.prefer_last)?;
+        let from = &inputs[place];
         let target = building.path().join(id.as_str());
         copy(&from.run.path().join(id.as_str()), &target)?;
         join_journals(inputs, id, &target)?;
-        predictions.extend(prediction(from, id)?);
+        predictions.extend(prediction(from, &rows[place], id)?);
         taken.push((id.clone(), from.name.clone()));
     }
     run.save_predictions(&predictions)?;
@@ -257,31 +249,32 @@ fn progress(dir: &InstanceDir) -> Result<(bool, usize, usize), StoreError> {
     Ok((ended && ranked, stages, dir.tests()?.len() + dir.executions()?.len()))
 }
 
-/// The run whose artifacts count for an instance.
-fn choose<'a>(
-    inputs: &'a [Input],
+/// Index of the run whose artifacts count for an instance.
+fn choose(
+    inputs: &[Input],
     id: &InstanceId,
     prefer_last: Option<bool>,
-) -> Result<&'a Input, MergeError> {
-    let mut best: Option<(&Input, (bool, usize, usize))> = None;
-    for input in inputs {
+) -> Result<usize, MergeError> {
+    let mut best: Option<(usize, (bool, usize, usize))> = None;
+    for (place, input) in inputs.iter().enumerate() {
         let dir = input.run.view(id)?;
         let new = progress(&dir)?;
         let Some((before, old)) = best else {
-            best = Some((input, new));
+            best = Some((place, new));
             continue;
         };
         if old.0 && new.0 {
-            let (a, b) = (compare::evidence(&before.run.view(id)?)?, compare::evidence(&dir)?);
+            let (a, b) =
+                (compare::evidence(&inputs[before].run.view(id)?)?, compare::evidence(&dir)?);
             let parts = compare::stages(&a, &b);
             if let Some(first) = parts.first() {
                 match prefer_last {
-                    Some(true) => best = Some((input, new)),
+                    Some(true) => best = Some((place, new)),
                     Some(false) => {}
                     None => {
                         return Err(MergeError::Conflict {
                             id: id.clone(),
-                            a: before.name.clone(),
+                            a: inputs[before].name.clone(),
                             b: input.name.clone(),
                             note: format!("{}: {}", first.stage, first.note),
                         });
@@ -289,10 +282,10 @@ fn choose<'a>(
                 }
             }
         } else if new > old {
-            best = Some((input, new));
+            best = Some((place, new));
         }
     }
-    Ok(best.map_or(&inputs[0], |(input, _)| input))
+    Ok(best.map_or(0, |(place, _)| place))
 }
 
 /// Copies a directory without locks and what a killed process was writing. One that does not exist
@@ -392,27 +385,18 @@ fn join_events(inputs: &[Input], out: &Path) -> Result<(), MergeError> {
     write_lines(out, &lines)
 }
 
-/// The prediction of an instance under the name that its run gave it.
-fn prediction(from: &Input, id: &InstanceId) -> Result<Option<Prediction>, MergeError> {
-    let rows = from.run.predictions()?;
+/// The prediction of an instance under the name that its run gave it; `rows` are the run's.
+fn prediction(
+    from: &Input,
+    rows: &[Prediction],
+    id: &InstanceId,
+) -> Result<Option<Prediction>, StoreError> {
     if let Some(row) = rows.iter().rfind(|row| row.instance_id == *id) {
         return Ok(Some(row.clone()));
     }
     // Killed between the outcome and the row.
-    let dir = from.run.view(id)?;
-    let model_patch = match dir.outcome()? {
-        Some(InstanceOutcome::NoCandidate) => String::new(),
-        Some(InstanceOutcome::Solved) => {
-            let chosen = dir.ranking()?.and_then(|ranking| ranking.chosen);
-            match dir.candidates()?.into_iter().find(|c| Some(c.id) == chosen) {
-                Some(candidate) => candidate.patch,
-                None => return Ok(None),
-            }
-        }
-        _ => return Ok(None),
-    };
     let name = rows.first().map(|row| row.model_name_or_path.clone());
-    Ok(Some(Prediction {
+    Ok(from.run.view(id)?.patch()?.map(|model_patch| Prediction {
         instance_id: id.clone(),
         model_name_or_path: name.unwrap_or_else(|| format!("agent+{}", from.record.model)),
         model_patch,

@@ -54,15 +54,21 @@ pub(crate) enum Step<'a> {
     },
 }
 
+/// Refuses an answer beyond [`MAX_ANSWER`].
+pub(crate) fn check_length(answer: &str) -> Result<(), Rejection> {
+    if answer.len() > MAX_ANSWER {
+        let detail = format!("the answer has {} bytes, more than {MAX_ANSWER}", answer.len());
+        return Err(Rejection::new(ReasonCode::TooLarge, detail));
+    }
+    Ok(())
+}
+
 /// The part of an answer that counts: without thoughts, and only the solution where one is marked.
 ///
 /// # Errors
 /// `no_solution` when the thoughts never end; `too_large` beyond [`MAX_ANSWER`].
 pub(crate) fn final_part(answer: &str) -> Result<&str, Rejection> {
-    if answer.len() > MAX_ANSWER {
-        let detail = format!("the answer has {} bytes, more than {MAX_ANSWER}", answer.len());
-        return Err(Rejection::new(ReasonCode::TooLarge, detail));
-    }
+    check_length(answer)?;
     let mut text = answer;
     for (open, close) in [("<think>", "</think>"), ("◁think▷", "◁/think▷")] {
         let thinking = text.trim_start().strip_prefix(open);

@@ -1,7 +1,7 @@
 //! An answer read and applied as SWE-RL's reward does it, by the reward's own code; what it leads to
 //! must still be a tree that git can hold.
 
-use crate::patch::answer::MAX_ANSWER;
+use crate::patch::answer::check_length;
 use crate::patch::paths::{check_new_paths, check_parents, check_path, contains, is_directory};
 use crate::patch::{Applied, BaseTree, FileChange, FileMode, FileState, ReasonCode, Rejection};
 use crate::reward::{AnswerError, Files, FormatError, Text, strict_contents};
@@ -16,10 +16,7 @@ pub(super) fn apply(
     shown: &[String],
     base: &dyn BaseTree,
 ) -> Result<Applied, Rejection> {
-    if answer.len() > MAX_ANSWER {
-        let detail = format!("the answer has {} bytes, more than {MAX_ANSWER}", answer.len());
-        return Err(Rejection::new(ReasonCode::TooLarge, detail));
-    }
+    check_length(answer)?;
     let mut context = Files::new();
     for path in shown {
         // A prompt shows text; what is not UTF-8 cannot be quoted exactly, so nothing is found in it.

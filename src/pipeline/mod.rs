@@ -14,7 +14,7 @@ mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::artifact::{
     Cause, Instance, InstanceId, InstanceOutcome, Localization, Prediction, Stage,
@@ -202,6 +202,7 @@ async fn go(
 
     let localization = work.localize().await?;
     let (mut candidates, mut tests) = (Vec::new(), Vec::new());
+    let mut executing = Duration::ZERO;
     if plan.adaptive.is_on() {
         // What decides when to stop must be there before the first sample.
         if wanted(Stage::Reproduce) {
@@ -209,7 +210,7 @@ async fn go(
             tests = work.reproduce(&localization).await?;
         }
         if wanted(Stage::Execute) || plan.stages == Stages::only(Stage::Repair) {
-            candidates = work.rounds(&localization, &tests, at).await?;
+            (candidates, executing) = work.rounds(&localization, &tests, at).await?;
         }
     } else {
         if wanted(Stage::Repair) {
@@ -224,7 +225,7 @@ async fn go(
     let mut executions = Vec::new();
     if wanted(Stage::Execute) {
         *at = Stage::Execute.max(plan.stages.first);
-        executions = work.execute(&localization, &candidates, &tests).await?;
+        executions = work.execute(&localization, &candidates, &tests, executing).await?;
     }
     if !wanted(Stage::Rerank) {
         return Ok(Ended::Through(plan.stages.last));
@@ -246,21 +247,9 @@ pub fn prediction(
     instance: &Instance,
     model: &str,
 ) -> Result<Option<Prediction>, StoreError> {
-    let patch = match dir.outcome()? {
-        Some(InstanceOutcome::NoCandidate) => String::new(),
-        Some(InstanceOutcome::Solved) => {
-            let chosen = dir.ranking()?.and_then(|ranking| ranking.chosen);
-            let candidates = dir.candidates()?;
-            match candidates.into_iter().find(|candidate| Some(candidate.id) == chosen) {
-                Some(candidate) => candidate.patch,
-                None => return Ok(None),
-            }
-        }
-        _ => return Ok(None),
-    };
-    Ok(Some(Prediction {
+    Ok(dir.patch()?.map(|model_patch| Prediction {
         instance_id: instance.id.clone(),
         model_name_or_path: model.to_owned(),
-        model_patch: patch,
+        model_patch,
     }))
 }

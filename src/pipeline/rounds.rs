@@ -1,6 +1,5 @@
 //! Adaptive sampling: samples drawn and tested in rounds, until more are not worth their cost.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::artifact::{Candidate, Localization, ReproductionTest, Stage};
@@ -10,24 +9,9 @@ use crate::pipeline::{PipelineError, Stages, describe};
 use crate::stage::StageError;
 use crate::stage::rerank::should_stop;
 
-/// A time that may be added to through a shared reference.
-#[derive(Debug, Default)]
-pub(super) struct Spent(AtomicU64);
-
-impl Spent {
-    fn add(&self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.0.fetch_add(micros, Ordering::Relaxed);
-    }
-
-    pub(super) fn get(&self) -> Duration {
-        Duration::from_micros(self.0.load(Ordering::Relaxed))
-    }
-}
-
 impl Work<'_> {
-    /// The candidates of an adaptive run. What their tests said lies in the directory, for the
-    /// stage `execute` to take.
+    /// The candidates of an adaptive run, and the time that their tests took. What these said lies in
+    /// the directory, for the stage `execute` to take.
     ///
     /// A process that goes on after another decides as that one did: answers come from the journal,
     /// and the decision depends on nothing but candidates and executions.
@@ -36,11 +20,11 @@ impl Work<'_> {
         at: &Localization,
         tests: &[ReproductionTest],
         failing: &mut Stage,
-    ) -> Result<Vec<Candidate>, PipelineError> {
+    ) -> Result<(Vec<Candidate>, Duration), PipelineError> {
         let (plan, adaptive) = (self.plan, &self.plan.adaptive);
         *failing = Stage::Repair.max(plan.stages.first);
         if let Some(saved) = self.saved(Stage::Repair, || self.dir.candidates())? {
-            return Ok(saved);
+            return Ok((saved, Duration::ZERO));
         }
         if plan.stages != Stages::ALL {
             return Err(PipelineError::Adaptive(adaptive.confidence));
@@ -50,6 +34,7 @@ impl Work<'_> {
         let mut sampler = self.sampler(at);
         let mut candidates = Vec::new();
         let mut drawn: u32 = 0;
+        let mut executing = Duration::ZERO;
         let why = loop {
             *failing = Stage::Repair;
             let until = drawn.saturating_add(adaptive.round).min(plan.repair.samples);
@@ -65,7 +50,7 @@ impl Work<'_> {
             *failing = Stage::Execute;
             let start = Instant::now();
             let executions = self.run_tests(at, &candidates, tests).await?;
-            self.executing.add(start.elapsed());
+            executing += start.elapsed();
             let left = plan.repair.samples - drawn;
             let decision =
                 should_stop(&candidates, &executions, left as usize, adaptive.confidence);
@@ -81,8 +66,8 @@ impl Work<'_> {
         };
         *failing = Stage::Repair;
         self.dir.save_candidates(&candidates)?;
-        running.start += self.executing.get();
+        running.start += executing;
         running.finish(format!("{}{why}", describe::candidates(&candidates)))?;
-        Ok(candidates)
+        Ok((candidates, executing))
     }
 }

@@ -1,8 +1,8 @@
 //! One instance's stages: taken from the directory if finished, else run and saved.
 
 use std::io;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
@@ -10,10 +10,10 @@ use crate::artifact::{
     Candidate, Execution, Instance, Localization, Ranking, ReproductionTest, Stage,
 };
 use crate::event::EventKind;
-use crate::pipeline::rounds::Spent;
 use crate::pipeline::{BaseTree, Inputs, PipelineError, Plan, describe};
 use crate::repo::Checkout;
 use crate::sandbox::{Environment, EnvironmentSpec};
+use crate::stage::execute::RegressionSet;
 use crate::stage::repair::Sampler;
 use crate::stage::{StageError, execute, localize, repair, reproduce, rerank};
 use crate::store::{InstanceDir, StoreError};
@@ -28,8 +28,8 @@ pub(super) struct Work<'a> {
     inputs: Inputs,
     checkout: Arc<Checkout>,
     environment: OnceCell<Environment>,
-    /// Time that tests took between samples.
-    pub(super) executing: Spent,
+    /// Found with the first candidates.
+    regression: OnceLock<RegressionSet>,
 }
 
 /// A running stage: emits its end and records it.
@@ -72,7 +72,7 @@ impl<'a> Work<'a> {
             inputs,
             checkout,
             environment: OnceCell::new(),
-            executing: Spent::default(),
+            regression: OnceLock::new(),
         }
     }
 
@@ -192,17 +192,19 @@ impl<'a> Work<'a> {
         Ok(tests)
     }
 
+    /// The stage; `already` is the time that tests took between samples.
     pub(super) async fn execute(
         &self,
         at: &Localization,
         candidates: &[Candidate],
         tests: &[ReproductionTest],
+        already: Duration,
     ) -> Result<Vec<Execution>, PipelineError> {
         if let Some(saved) = self.saved(Stage::Execute, || self.dir.executions())? {
             return Ok(saved);
         }
         let mut running = self.begin(Stage::Execute)?;
-        running.start = running.start.checked_sub(self.executing.get()).unwrap_or(running.start);
+        running.start = running.start.checked_sub(already).unwrap_or(running.start);
         let rows = self.run_tests(at, candidates, tests).await?;
         self.dir.save_executions(&rows)?;
         running.finish(execute::summary(&rows))?;
@@ -230,6 +232,7 @@ impl<'a> Work<'a> {
             environment,
             limits: &self.plan.limits,
             done: &done,
+            regression: &self.regression,
             asking: execute::Asking {
                 prompts: &self.plan.prompts,
                 tokens: &self.plan.tokens,

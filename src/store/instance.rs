@@ -258,6 +258,24 @@ impl InstanceDir {
         read_json(&self.path.join("outcome.json"))
     }
 
+    /// The patch that a finished instance gives, empty when no sample gave one; none while it is
+    /// unfinished or has failed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the artifacts cannot be read.
+    pub fn patch(&self) -> Result<Option<String>, StoreError> {
+        match self.outcome()? {
+            Some(InstanceOutcome::NoCandidate) => Ok(Some(String::new())),
+            Some(InstanceOutcome::Solved) => {
+                let chosen = self.ranking()?.and_then(|ranking| ranking.chosen);
+                let candidates = self.candidates()?;
+                let found = candidates.into_iter().find(|candidate| Some(candidate.id) == chosen);
+                Ok(found.map(|candidate| candidate.patch))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Saves `outcome.json`.
     ///
     /// # Errors

@@ -59,13 +59,9 @@ pub fn detect(paths: &[String], read: &dyn Fn(&str) -> Option<String>) -> Option
             return of(Runner::Pytest, format!("{file} has {section}"));
         }
     }
-    if let Some(manage) = django_project(paths) {
-        let place = manage.strip_suffix("/manage.py").unwrap_or(".");
-        // Labels are relative to the project, as test files are to the repository.
-        if place == "." {
-            let command = format!("{DJANGO_PROJECT} .");
-            return found(&command, LogFormat::Unittest, format!("{manage} is a Django project's"));
-        }
+    if exists("manage.py") {
+        let command = format!("{DJANGO_PROJECT} .");
+        return found(&command, LogFormat::Unittest, "manage.py is a Django project's".to_owned());
     }
     for file in ["tox.ini", "noxfile.py", "Makefile", "makefile", "GNUmakefile", "justfile"] {
         if let Some((runner, line)) = text(file).as_deref().and_then(declared) {
@@ -124,12 +120,6 @@ impl Runner {
             Self::Unittest => LogFormat::Unittest,
         }
     }
-}
-
-/// The `manage.py` nearest to the root.
-fn django_project(paths: &[String]) -> Option<&str> {
-    let managers = paths.iter().filter(|path| path.rsplit('/').next() == Some("manage.py"));
-    managers.min_by_key(|path| path.matches('/').count()).map(String::as_str)
 }
 
 /// The first line of a task file that runs tests.

@@ -63,7 +63,7 @@ impl From<MergeError> for CliError {
             MergeError::Store(crate::store::StoreError::Locked { .. }) => {
                 (Kind::Usage, "wait until the work there has ended, or stop it; nothing is lost")
             }
-            MergeError::Store(_) | MergeError::Io { .. } => (Kind::Environment, ""),
+            MergeError::Store(_) => (Kind::Environment, ""),
             MergeError::NotEmpty(_) => (Kind::Usage, "name a new directory with -o"),
             MergeError::Inside { .. } => (Kind::Usage, "name a directory elsewhere with -o"),
             MergeError::Different(_) => (

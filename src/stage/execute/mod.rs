@@ -8,7 +8,7 @@ mod exclude;
 mod regression;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -72,6 +72,8 @@ pub struct Inputs<'a> {
     pub limits: &'a Limits,
     /// Rows that an earlier process has finished.
     pub done: &'a [Execution],
+    /// The regression tests, once they are known: they do not change while candidates are added.
+    pub regression: &'a OnceLock<RegressionSet>,
     /// How the model is asked.
     pub asking: Asking<'a>,
 }
@@ -116,15 +118,20 @@ pub async fn execute(
             rows.push(row);
         }
     }
-    let mut regression = regression::on_base(tools, config, inputs, &mut rows, record).await?;
-    exclude::exclude(tools, config, inputs, &mut regression).await?;
+    let regression = match inputs.regression.get() {
+        Some(known) => known,
+        None => {
+            let mut set = regression::on_base(tools, config, inputs, &mut rows, record).await?;
+            exclude::exclude(tools, config, inputs, &mut set).await?;
+            inputs.regression.get_or_init(|| set)
+        }
+    };
 
     let work = representatives
         .into_iter()
-        .map(|candidate| (candidate, Plan::new(candidate, inputs.tests, &regression, &rows)))
+        .map(|candidate| (candidate, Plan::new(candidate, inputs.tests, regression, &rows)))
         .filter(|(_, plan)| !plan.is_empty())
         .collect::<Vec<_>>();
-    let regression = &regression;
     // The session semaphore bounds what runs at the same time.
     let mut results: FuturesUnordered<_> = work
         .into_iter()

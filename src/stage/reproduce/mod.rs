@@ -85,7 +85,37 @@ pub async fn scripts(
     seed: Option<u64>,
     about: &About<'_>,
 ) -> Result<Vec<ReproductionTest>, StageError> {
-    let completions = ask(tools, config, prompts, tokens, seed, about).await?;
+    let files: Vec<ContextFile> = about
+        .at
+        .ranked
+        .iter()
+        .take(config.max_files)
+        .filter_map(|ranked| {
+            let content = about.checkout.read(&ranked.path).ok().flatten()?;
+            let text = String::from_utf8(content).ok()?;
+            let (path, places) = (ranked.path.clone(), ranked.places.clone());
+            Some(ContextFile { path, text, places })
+        })
+        .collect();
+    let count = |text: &str| tokens.count(text);
+    let ask = |budget| {
+        let issue = &about.instance.problem_statement;
+        let context = context::select(&files, issue, config.max_files, budget, &count);
+        let request = ModelRequest {
+            instance: about.instance.id.clone(),
+            call: Call::Reproduce,
+            messages: prompts
+                .render(PromptName::ReproduceScript, &[("issue", issue), ("files", &context.text)]),
+            samples: 0..config.samples,
+            temperature: config.temperature,
+            max_tokens: config.max_tokens,
+            seed,
+            stop: Vec::new(),
+        };
+        (request, ())
+    };
+    let mut budget = config.context_tokens;
+    let (completions, _) = crate::stage::ask_within(tools, &mut budget, ask).await?;
     Ok(completions.iter().map(extract).collect())
 }
 
@@ -178,47 +208,6 @@ pub fn base_execution(test: &ReproductionTest, seconds: f64) -> Execution {
         },
         seconds,
     }
-}
-
-async fn ask(
-    tools: &Tools,
-    config: &ReproduceConfig,
-    prompts: &Prompts,
-    tokens: &TokenCounter,
-    seed: Option<u64>,
-    about: &About<'_>,
-) -> Result<Vec<Completion>, StageError> {
-    let files: Vec<ContextFile> = about
-        .at
-        .ranked
-        .iter()
-        .take(config.max_files)
-        .filter_map(|ranked| {
-            let content = about.checkout.read(&ranked.path).ok().flatten()?;
-            let text = String::from_utf8(content).ok()?;
-            let (path, places) = (ranked.path.clone(), ranked.places.clone());
-            Some(ContextFile { path, text, places })
-        })
-        .collect();
-    let count = |text: &str| tokens.count(text);
-    let ask = |budget| {
-        let issue = &about.instance.problem_statement;
-        let context = context::select(&files, issue, config.max_files, budget, &count);
-        let request = ModelRequest {
-            instance: about.instance.id.clone(),
-            call: Call::Reproduce,
-            messages: prompts
-                .render(PromptName::ReproduceScript, &[("issue", issue), ("files", &context.text)]),
-            samples: 0..config.samples,
-            temperature: config.temperature,
-            max_tokens: config.max_tokens,
-            seed,
-            stop: Vec::new(),
-        };
-        (request, ())
-    };
-    let mut budget = config.context_tokens;
-    Ok(crate::stage::ask_within(tools, &mut budget, ask).await?.0)
 }
 
 fn extract(reply: &Completion) -> ReproductionTest {
