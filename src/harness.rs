@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use crate::artifact::TestCommand;
+use crate::artifact::{LogFormat, TestCommand};
 use crate::sandbox::{ExecOutput, ExecRequest, ExecStatus, SandboxError, Session, Upload};
 use crate::testlog::{self, Status};
 
@@ -158,8 +158,8 @@ pub async fn run_suite(
     timeout: Duration,
 ) -> Result<SuiteRun, SandboxError> {
     let directives = directives.iter().map(|d| quote(d)).collect::<Vec<_>>().join(" ");
-    let script =
-        format!("{}{} {directives}", import_from_the_tree(session.workdir()), command.command);
+    let call = reported(command, &directives, session.scratch());
+    let script = format!("{}{call}", import_from_the_tree(session.workdir()));
     let output = session.exec(&ExecRequest { script, timeout }).await?;
     let text = output.text();
     Ok(SuiteRun {
@@ -168,6 +168,21 @@ pub async fn run_suite(
         duration: output.duration,
         tail: tail(&text, 20),
     })
+}
+
+/// Bash that runs a test command on quoted `directives` and leaves what the log parser reads in its
+/// output, with the command's own exit status. For JUnit's XML the command is told a file by the
+/// variable `JUNIT_XML`; what it writes there follows its output.
+pub(crate) fn reported(command: &TestCommand, directives: &str, scratch: &str) -> String {
+    let TestCommand { command, log_format } = command;
+    if *log_format != LogFormat::Junit {
+        return format!("{command} {directives}");
+    }
+    let file = quote(&format!("{scratch}/junit.xml"));
+    format!(
+        "export JUNIT_XML={file}\nrm -f \"$JUNIT_XML\"\n(\n{command} {directives}\n)\nagent_code=$?\n\
+         echo\ncat \"$JUNIT_XML\" 2>/dev/null\n(exit $agent_code)"
+    )
 }
 
 /// One word for bash, whatever is in it.

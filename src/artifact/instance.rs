@@ -56,11 +56,13 @@ pub enum LogFormat {
     Sympy,
     /// `python -m unittest -v`.
     Unittest,
+    /// JUnit's XML, which the command writes to the file that `$JUNIT_XML` names, or prints.
+    Junit,
 }
 
 impl LogFormat {
     /// All formats.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pytest,
         Self::PytestOptions,
         Self::PytestV2,
@@ -69,6 +71,7 @@ impl LogFormat {
         Self::Django,
         Self::Sympy,
         Self::Unittest,
+        Self::Junit,
     ];
 
     /// The name used in files, as in a row's `log_format` column.
@@ -83,6 +86,7 @@ impl LogFormat {
             Self::Django => "django",
             Self::Sympy => "sympy",
             Self::Unittest => "unittest",
+            Self::Junit => "junit",
         }
     }
 
@@ -90,6 +94,12 @@ impl LogFormat {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    /// The names of all formats, for people.
+    #[must_use]
+    pub fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
     }
 
     /// The format that SWE-bench's name of a log parser (column `log_parser`) stands for. Parsers
@@ -106,6 +116,7 @@ impl LogFormat {
             "django" => Self::Django,
             "sympy" => Self::Sympy,
             "unittest" => Self::Unittest,
+            "junit" => Self::Junit,
             _ => return None,
         })
     }

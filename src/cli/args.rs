@@ -164,6 +164,10 @@ pub(crate) struct SettingsArgs {
     /// Take ranked lists made elsewhere: JSON lines as `agent localize D --no-model` writes them
     #[arg(long, value_name = "FILE")]
     pub(crate) localization: Option<PathBuf>,
+    /// Run these of the repository's tests against regressions instead of choosing them: paths of test
+    /// files, one a line, or JSON lines an instance
+    #[arg(long, value_name = "FILE")]
+    pub(crate) regression_files: Option<PathBuf>,
     /// How candidates are chosen: mini or majority
     #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,
@@ -218,8 +222,10 @@ pub(crate) struct SolveArgs {
     /// it is not given, none if it is empty
     #[arg(long, value_name = "COMMAND", requires = "repo")]
     pub(crate) test_command: Option<String>,
-    /// How the test command's output is read: pytest, unittest, django, ... [default: pytest]
-    #[arg(long, value_name = "FORMAT", requires = "test_command", value_parser = log_format)]
+    /// How the test command's output is read: pytest, unittest, junit (XML that the command prints or
+    /// writes to the file $JUNIT_XML), django, ... [default: pytest]
+    #[arg(long, visible_alias = "log-parser", value_name = "FORMAT", requires = "test_command",
+          value_parser = log_format)]
     pub(crate) log_format: Option<LogFormat>,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
@@ -441,11 +447,9 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn log_format(text: &str) -> Result<LogFormat, String> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| {
-        "expected one of pytest, pytest-options, pytest-v2, matplotlib, seaborn, django, sympy, \
-         unittest"
-            .to_owned()
-    })
+    LogFormat::from_name(text)
+        .or_else(|| LogFormat::from_parser(text))
+        .ok_or_else(|| format!("expected one of {}", LogFormat::names()))
 }
 
 #[cfg(test)]

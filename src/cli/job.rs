@@ -11,7 +11,7 @@ use crate::cli::args::OutputArgs;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
-use crate::cli::{given, select};
+use crate::cli::{given, given_tests, select};
 use crate::pipeline::{Plan, Source, Stages};
 use crate::store::{RunDir, RunRecord};
 
@@ -50,6 +50,7 @@ pub(crate) async fn run(
     let config = &settings.config;
     let plan = Plan {
         given: Arc::new(given::read(settings, &job)?),
+        given_tests: Arc::new(given_tests::read(settings, &job)?),
         ..session::plan(config, job.stages)?
     };
     select::hide_runs(&job.run)?;

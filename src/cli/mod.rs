@@ -11,6 +11,7 @@ mod comparison;
 mod environment;
 mod error;
 mod given;
+mod given_tests;
 mod graded;
 mod index_args;
 mod issue;

@@ -218,6 +218,7 @@ pub(crate) fn plan(config: &Config, stages: Stages) -> Result<Plan, CliError> {
         prompts: Arc::new(Prompts::load(overrides, config.prompts.think)?),
         tokens: Arc::new(tokens),
         given: Arc::default(),
+        given_tests: Arc::default(),
         stages,
     })
 }

@@ -131,6 +131,7 @@ fn flags(layers: &mut Layers, args: &SettingsArgs) -> Result<(), CliError> {
     set("model.base_url", "--base-url", text(&args.base_url))?;
     set("localize.localizer", "--localizer", text(&args.localizer))?;
     set("run.localization", "--localization", path(&args.localization))?;
+    set("run.regression_tests", "--regression-files", path(&args.regression_files))?;
     set("rerank.policy", "--policy", text(&args.policy))?;
     set("repair.samples", "--samples", number(args.samples))?;
     set("reproduce.samples", "--tests", number(args.tests))?;

@@ -59,6 +59,7 @@ pub struct Config {
 #[expect(missing_docs, reason = "default.toml documents every field")]
 pub struct RunConfig {
     pub localization: PathBuf,
+    pub regression_tests: PathBuf,
     pub jobs: usize,
     pub sessions: usize,
     pub sandbox: Choice,

@@ -84,7 +84,7 @@ fn test_command(
     let known = commands::test_command(repo, version, log_parser);
     let format = match fields.word("log_format")? {
         Some(name) => Some(LogFormat::from_name(name).ok_or_else(|| {
-            let names = LogFormat::ALL.map(LogFormat::name).join(", ");
+            let names = LogFormat::names();
             fields.wrong("log_format", format!("is {name:?}, expected one of {names}"))
         })?),
         None => log_parser

@@ -1,5 +1,7 @@
 //! The scripts that run the gold tests: the row's own, made to tell what it hides, or one of ours.
 
+use crate::artifact::TestCommand;
+use crate::harness;
 use crate::testlog::markers::{END, EXIT_CODE, START};
 
 /// Stands before the exit status of applying the test patch.
@@ -106,11 +108,11 @@ git apply --verbose {patch}
 }
 
 /// Runs the tests between the markers.
-pub(super) fn run_tests(command: &str, directives: &[String]) -> String {
+pub(super) fn run_tests(command: &TestCommand, directives: &[String], scratch: &str) -> String {
     let directives: Vec<String> = directives.iter().map(|word| quoted(word)).collect();
-    let directives = directives.join(" ");
+    let call = harness::reported(command, &directives.join(" "), scratch);
     format!(
-        "{OFFLINE}\nexec 2>&1\necho '{START}'\n(\n{command} {directives}\n)\ncode=$?\n\
+        "{OFFLINE}\nexec 2>&1\necho '{START}'\n(\n{call}\n)\ncode=$?\n\
          echo '{END}'\necho \"{EXIT_CODE}: $code\"\n"
     )
 }
@@ -120,6 +122,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+    use crate::artifact::LogFormat;
 
     fn bash(script: &str) -> String {
         let output = Command::new("bash").arg("-c").arg(script).output().unwrap();
@@ -165,7 +168,22 @@ mod tests {
 
     #[test]
     fn our_own_script_survives_a_command_that_exits() {
-        let log = bash(&run_tests("echo ran; exit 4 #", &["a b".to_owned()]));
+        let command =
+            |command: &str, log_format| TestCommand { command: command.to_owned(), log_format };
+        let directives = ["a b".to_owned()];
+        let plain = command("echo ran; exit 4 #", LogFormat::Pytest);
+        let log = bash(&run_tests(&plain, &directives, "/nowhere"));
         assert_eq!(log, format!("{START}\nran\n{END}\n{EXIT_CODE}: 4\n"));
+        // What a report file of an earlier command says is not this command's.
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("junit.xml"), "stale").unwrap();
+        let scratch = place.path().to_str().unwrap();
+        let writes =
+            command("echo '<testsuite/>' >\"$JUNIT_XML\"; echo ran; exit 4 #", LogFormat::Junit);
+        let log = bash(&run_tests(&writes, &directives, scratch));
+        assert_eq!(log, format!("{START}\nran\n\n<testsuite/>\n{END}\n{EXIT_CODE}: 4\n"));
+        let writes_none = command("true", LogFormat::Junit);
+        let log = bash(&run_tests(&writes_none, &directives, scratch));
+        assert_eq!(log, format!("{START}\n\n{END}\n{EXIT_CODE}: 0\n"));
     }
 }

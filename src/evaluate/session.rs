@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::artifact::{Instance, LogFormat};
+use crate::artifact::{Instance, LogFormat, TestCommand};
 use crate::dataset::{Gold, Row};
 use crate::evaluate::record::Folder;
 use crate::evaluate::{ErrorKind, EvaluateConfig, Verdict, apply, grade, paths, script};
@@ -40,7 +40,7 @@ enum Tests<'a> {
     /// The row's own script, made to tell what it hides.
     Script(String),
     /// A command and what is appended to it.
-    Command(&'a str, Vec<String>),
+    Command(&'a TestCommand, Vec<String>),
 }
 
 impl<'a> Plan<'a> {
@@ -62,7 +62,7 @@ impl<'a> Plan<'a> {
                 if directives.is_empty() && gold.test_directives.is_none() {
                     return Err("the test patch names no test file to run".to_owned());
                 }
-                Tests::Command(&command.command, directives)
+                Tests::Command(command, directives)
             }
             (None, None) => {
                 return Err("the row has neither `eval_script` nor `test_command`".to_owned());
@@ -141,7 +141,7 @@ impl Judge<'_> {
                 log.push_str(&prepared.text());
                 self.folder.steps(&log)?;
                 match prepared.status {
-                    ExecStatus::Exited(0) => script::run_tests(command, directives),
+                    ExecStatus::Exited(0) => script::run_tests(command, directives, &scratch),
                     ExecStatus::Exited(_) => return Ok(test_patch_failed(&prepared.text())),
                     status => return Ok(stopped("applying the test patch", status, &log)),
                 }

@@ -39,13 +39,17 @@ impl Inputs {
             limits,
         ));
         let repair = ("repair", &localize, &plan.repair, plan.seed, model, &prompts);
+        let tested = match plan.given_tests.get(&instance.id) {
+            Some(given) => digest(&(&reproduce, given)),
+            None => reproduce.clone(),
+        };
         // How many samples an adaptive run draws depends on what they are tested with.
         let repair = if plan.adaptive.is_on() {
-            digest(&(repair, &plan.adaptive, &reproduce, &plan.execute))
+            digest(&(repair, &plan.adaptive, &tested, &plan.execute))
         } else {
             digest(&repair)
         };
-        let execute = digest(&("execute", &repair, &reproduce, &plan.execute));
+        let execute = digest(&("execute", &repair, &tested, &plan.execute));
         let rerank = digest(&("rerank", &execute, &plan.rerank));
         Self { localize, repair, reproduce, execute, rerank }
     }

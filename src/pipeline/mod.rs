@@ -25,7 +25,7 @@ use crate::prompt::Prompts;
 use crate::repo::RepoError;
 use crate::sandbox::Limits;
 use crate::stage::StageError;
-use crate::stage::execute::ExecuteConfig;
+use crate::stage::execute::{ExecuteConfig, GivenTests};
 use crate::stage::localize::LocalizeConfig;
 use crate::stage::repair::RepairConfig;
 use crate::stage::reproduce::ReproduceConfig;
@@ -64,6 +64,8 @@ pub struct Plan {
     pub prompts: Arc<Prompts>,
     /// Rankings handed in, which take the place of the stage `localize` for their instances.
     pub given: Arc<BTreeMap<InstanceId, Localization>>,
+    /// Regression tests handed in, which the stage `execute` runs for their instances.
+    pub given_tests: Arc<BTreeMap<InstanceId, GivenTests>>,
     /// How context budgets are counted.
     pub tokens: Arc<TokenCounter>,
     /// The stages to go through; those before must be finished, those after are left alone.

@@ -232,6 +232,7 @@ impl<'a> Work<'a> {
             environment,
             limits: &self.plan.limits,
             done: &done,
+            given: self.plan.given_tests.get(&self.instance.id),
             regression: &self.regression,
             asking: execute::Asking {
                 prompts: &self.plan.prompts,

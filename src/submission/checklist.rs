@@ -129,15 +129,18 @@ fn no_test_knowledge(record: &RunRecord, seen: Option<&BTreeSet<String>>) -> Ans
                 .to_owned(),
         };
     }
-    let lists = text("run.localization");
-    if !lists.is_empty() {
-        return Answer {
-            holds: false,
-            how: format!(
-                "Ranked files were handed in from {lists}; the run cannot vouch for how they were \
-                 made."
-            ),
-        };
+    for (key, what) in
+        [("run.localization", "Ranked files"), ("run.regression_tests", "Regression tests")]
+    {
+        let file = text(key);
+        if !file.is_empty() {
+            return Answer {
+                holds: false,
+                how: format!(
+                    "{what} were handed in from {file}; the run cannot vouch for how they were made."
+                ),
+            };
+        }
     }
     by_construction(seen)
 }
@@ -203,8 +206,10 @@ mod tests {
         assert!(by_construction(seen).holds);
         let oracle = record("docker", &given("localize.localizer", "oracle"));
         assert!(!no_test_knowledge(&oracle, seen).holds);
-        let lists = record("docker", &given("run.localization", "x.jsonl"));
-        assert!(!no_test_knowledge(&lists, seen).holds);
+        for key in ["run.localization", "run.regression_tests"] {
+            let lists = record("docker", &given(key, "x.jsonl"));
+            assert!(!no_test_knowledge(&lists, seen).holds, "{key}");
+        }
         let more = BTreeSet::from(["id".to_owned(), "answers".to_owned()]);
         let answer = by_construction(Some(&more));
         assert!(!answer.holds && answer.how.contains("answers"), "{answer:?}");

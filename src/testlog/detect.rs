@@ -15,9 +15,10 @@ pub struct Detected {
 /// Test files looked at where nothing is declared.
 const LOOKED_AT: usize = 20;
 
-/// A test file becomes the dotted label that Django's runner takes.
+/// A test file becomes the dotted label that Django's runner takes, seen from the directory of
+/// `manage.py`, which follows as the next word.
 const DJANGO_PROJECT: &str = "bash -c 'labels=(); for file in \"$@\"; do file=${file%.py}; \
-                              labels+=(\"${file//\\//.}\"); done; \
+                              file=${file#\"$0\"/}; labels+=(\"${file//\\//.}\"); done; \
                               cd \"$0\" && python manage.py test -v 2 \"${labels[@]}\"'";
 
 /// The test command of a repository with these files, paths sorted; `read` gives a file's text.
@@ -59,9 +60,12 @@ pub fn detect(paths: &[String], read: &dyn Fn(&str) -> Option<String>) -> Option
             return of(Runner::Pytest, format!("{file} has {section}"));
         }
     }
-    if exists("manage.py") {
-        let command = format!("{DJANGO_PROJECT} .");
-        return found(&command, LogFormat::Unittest, "manage.py is a Django project's".to_owned());
+    if let Some(path) =
+        manage_py(paths).filter(|path| text(path).is_some_and(|t| t.contains("django")))
+    {
+        let dir = path.rsplit_once('/').map_or(".", |(dir, _)| dir);
+        let command = format!("{DJANGO_PROJECT} {dir}");
+        return found(&command, LogFormat::Unittest, format!("{path} is a Django project's"));
     }
     for file in ["tox.ini", "noxfile.py", "Makefile", "makefile", "GNUmakefile", "justfile"] {
         if let Some((runner, line)) = text(file).as_deref().and_then(declared) {
@@ -98,6 +102,21 @@ pub fn detect(paths: &[String], read: &dyn Fn(&str) -> Option<String>) -> Option
         }
     }
     unittest.and_then(|path| of(Runner::Unittest, format!("{path} uses unittest")))
+}
+
+/// The `manage.py` nearest to the root, at most two directories below it; none where two of them are
+/// equally near, or where bash would read its directory as more than a word.
+fn manage_py(paths: &[String]) -> Option<&str> {
+    let depth = |path: &str| path.matches('/').count();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    let all = || {
+        paths.iter().map(String::as_str).filter(|path| {
+            (*path == "manage.py" || path.ends_with("/manage.py")) && depth(path) <= 2
+        })
+    };
+    let nearest = all().min_by_key(|path| depth(path))?;
+    let alone = all().filter(|path| depth(path) == depth(nearest)).count() == 1;
+    (alone && nearest.chars().all(plain)).then_some(nearest)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,10 +258,23 @@ mod tests {
         assert_eq!(detected(&django).unwrap().1, LogFormat::Django);
         let sympy = [("bin/test", ""), ("sympy/__init__.py", "")];
         assert_eq!(detected(&sympy).unwrap().1, LogFormat::Sympy);
-        let project = [("app/tests.py", "from django.test import TestCase\n"), ("manage.py", "")];
-        let (command, format, _) = detected(&project).unwrap();
-        assert!(command.contains("manage.py test"), "{command}");
-        assert_eq!(format, LogFormat::Unittest);
+        let manage = "from django.core.management import execute_from_command_line\n";
+        let tests = ("app/tests.py", "from django.test import TestCase\nimport unittest\n");
+        for (path, dir) in [("manage.py", " ."), ("backend/site/manage.py", " backend/site")] {
+            let (command, format, because) = detected(&[tests, (path, manage)]).unwrap();
+            assert!(command.contains("manage.py test") && command.ends_with(dir), "{command}");
+            assert_eq!(format, LogFormat::Unittest);
+            assert!(because.starts_with(path), "{because}");
+        }
+        for others in [
+            &[("a/manage.py", manage), ("b/manage.py", manage)][..],
+            &[("a/b/c/manage.py", manage)],
+            &[("a b/manage.py", manage)],
+            &[("manage.py", "print('no framework')\n")],
+        ] {
+            let files = [others, &[tests]].concat();
+            assert_eq!(detected(&files).unwrap().0, "python -m unittest -v", "{others:?}");
+        }
     }
 
     /// The command as bash runs it, with a `python` that prints its arguments.
@@ -254,12 +286,19 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
         let path = format!("{}:{}", place.path().display(), std::env::var("PATH").unwrap());
-        let said = std::process::Command::new("bash")
-            .args(["-c", &format!("{DJANGO_PROJECT} . app/tests.py shop/tests/test_cart.py")])
-            .env("PATH", path)
-            .output()
-            .unwrap();
-        let said = String::from_utf8(said.stdout).unwrap();
-        assert_eq!(said, "manage.py test -v 2 app.tests shop.tests.test_cart\n");
+        std::fs::create_dir(place.path().join("backend")).unwrap();
+        for (dir, files) in [
+            (".", "app/tests.py shop/tests/test_cart.py"),
+            ("backend", "backend/app/tests.py backend/shop/tests/test_cart.py"),
+        ] {
+            let said = std::process::Command::new("bash")
+                .args(["-c", &format!("{DJANGO_PROJECT} {dir} {files}")])
+                .env("PATH", &path)
+                .current_dir(place.path())
+                .output()
+                .unwrap();
+            let said = String::from_utf8(said.stdout).unwrap();
+            assert_eq!(said, "manage.py test -v 2 app.tests shop.tests.test_cart\n");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::artifact::LogFormat;
-use crate::testlog::{Statuses, django, pytest, sympy, unittest};
+use crate::testlog::{Statuses, django, junit, pytest, sympy, unittest};
 
 /// Reads a log. Lines may end in LF, CRLF or CR, as when the harness opens its log files.
 #[must_use]
@@ -18,6 +18,7 @@ pub fn parse(format: LogFormat, log: &str) -> Statuses {
         LogFormat::Django => django::django(&log),
         LogFormat::Sympy => sympy::sympy(&log),
         LogFormat::Unittest => unittest::unittest(&log),
+        LogFormat::Junit => junit::junit(&log),
     }
 }
 
@@ -143,6 +144,10 @@ mod tests {
             "FAIL: a\n",
             "ok\n",
             "t ERROR\n",
+            "<testsuite ",
+            "<testsuite a=\"",
+            "<testsuite><![CDATA[",
+            "<testsuite><testcase name='a'>",
         ];
         for unit in units {
             let time = |kilobytes: usize| {

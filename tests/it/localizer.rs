@@ -128,3 +128,104 @@ async fn the_model_names_places_over_http() {
     });
     assert_eq!(of_places.count(), 3);
 }
+
+/// Names of regression tests that ran on a subject.
+fn regression(place: &Place, run: &str, instance: &str) -> Vec<String> {
+    let rows = rows(&place.path(&format!("{run}/{instance}/executions.jsonl")));
+    let base = rows.iter().filter(|row| row["kind"] == "regression" && row["candidate"] == "c000");
+    base.map(|row| row["test"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn given_regression_tests_take_the_place_of_the_choice() {
+    let place = Place::new();
+    let instance = SAMPLES[1];
+    let args = ["solve", "--instance", instance, "-o", "run", "--sandbox", "local"];
+    place.ok(&args);
+    let chosen = regression(&place, "run", instance);
+    assert!(chosen.len() > 3, "{chosen:?}");
+    let one = &chosen[2];
+    let module = one.split_once('(').unwrap().1.split('.').take(2).collect::<Vec<_>>();
+    let file = format!("{}.py", module.join("/"));
+
+    // One file, for whichever instance; then two of its tests by name, as Agentless lists them.
+    let with = ["--regression-files", "tests.txt"];
+    place.write("tests.txt", &format!("{file}\nno/such.py\n"));
+    let ran = place.ok(&[&args[..], &with].concat());
+    assert!(ran.stderr.contains("left out: no/such.py"), "{}", ran.stderr);
+    let of_file = regression(&place, "run", instance);
+    assert!(of_file.contains(one) && of_file.len() < chosen.len(), "{of_file:?}");
+    let listed = serde_json::json!({
+        "instance_id": instance, "tests_passing_in_original_repo": [one, "test_none (no.where.T)"],
+    });
+    place.write("tests.txt", &format!("{listed}\n"));
+    place.ok(&[&args[..], &with].concat());
+    assert_eq!(regression(&place, "run", instance), [one.clone()]);
+    let record = json(&place.path("run/run.json"));
+    assert_eq!(record["settings"]["run.regression_tests"]["value"], "tests.txt");
+
+    for (text, more, expected) in [
+        ("{\"instance_id\": \"a-1\"}\n", &[][..], "tests.txt:1: it names neither"),
+        ("{\"instance_id\": \"a-1\", \"test_files\": [\"x.py\"]}\n", &[], "has no row for"),
+        ("\n", &[], "names no test file"),
+        ("x.py\n", &["--set", "execute.regression=none"], "give one of them"),
+    ] {
+        place.write("tests.txt", text);
+        let refused = place.agent(&[&args[..], &with, more].concat());
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(expected), "{}", refused.stderr);
+    }
+}
+
+/// A runner of any kind that writes JUnit's XML guards an own repository.
+#[test]
+fn an_own_repository_may_report_its_tests_as_junit_xml() {
+    let place = Place::new();
+    let repo = sample_repository(&place, SAMPLES[1], "mine");
+    let runner = "import os, sys, unittest\nimport xml.sax.saxutils as x\n\n\
+        class Result(unittest.TestResult):\n    rows = []\n    \
+        def addSuccess(self, t): self.rows.append((t.id(), ''))\n    \
+        def addFailure(self, t, e): self.rows.append((t.id(), '<failure/>'))\n    \
+        def addError(self, t, e): self.rows.append((t.id(), '<error/>'))\n\n\
+        names = [p[:-3].replace('/', '.') for p in sys.argv[1:]]\n\
+        result = Result()\nunittest.defaultTestLoader.loadTestsFromNames(names).run(result)\n\
+        with open(os.environ['JUNIT_XML'], 'w') as out:\n    out.write('<testsuite>')\n    \
+        for name, how in result.rows:\n        a, b = name.rsplit('.', 1)\n        \
+        out.write(f'<testcase classname={x.quoteattr(a)} name={x.quoteattr(b)}>{how}</testcase>')\n    \
+        out.write('</testsuite>')\nsys.exit(not result.wasSuccessful())\n";
+    std::fs::write(repo.join("run_tests.py"), runner).unwrap();
+    git(&repo, &["add", "-A"]);
+    git(&repo, &["commit", "-q", "-m", "runner"]);
+    std::fs::copy(sample(SAMPLES[1], "issue.md"), place.path("issue.md")).unwrap();
+    let own = [
+        "solve",
+        "--repo",
+        "mine",
+        "--issue",
+        "issue.md",
+        "-o",
+        "run",
+        "--sandbox",
+        "local",
+        "--test-command",
+        "python3 run_tests.py",
+        "--log-parser",
+        "junit",
+    ];
+    let replay = sample(SAMPLES[1], "replies.jsonl");
+    let replay = ["--replay", replay.to_str().unwrap()];
+    let ran = place.ok(&[&own[..], &replay].concat());
+    let id = std::fs::read_dir(place.path("run"))
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .find(|name| place.path(&format!("run/{name}/executions.jsonl")).exists())
+        .unwrap_or_else(|| panic!("{}", ran.stderr));
+    let rows = rows(&place.path(&format!("run/{id}/executions.jsonl")));
+    let outcomes: std::collections::BTreeSet<String> = rows
+        .iter()
+        .filter(|row| row["kind"] == "regression" && row["candidate"] != "base")
+        .filter(|row| row["test"].as_str().unwrap().contains("::test_"))
+        .map(|row| row["outcome"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(outcomes.contains("pass"), "{outcomes:?} {}", ran.stderr);
+}

@@ -28,7 +28,7 @@ use crate::stage::StageError;
 use crate::tools::Tools;
 
 pub use exclude::Exclusion;
-pub use regression::{RegressionSet, RegressionTests};
+pub use regression::{GivenTests, RegressionSet, RegressionTests};
 
 /// Settings of the stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,8 @@ pub struct Inputs<'a> {
     pub limits: &'a Limits,
     /// Rows that an earlier process has finished.
     pub done: &'a [Execution],
+    /// Regression tests that the user names.
+    pub given: Option<&'a GivenTests>,
     /// The regression tests, once they are known: they do not change while candidates are added.
     pub regression: &'a OnceLock<RegressionSet>,
     /// How the model is asked.

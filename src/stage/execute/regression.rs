@@ -13,7 +13,7 @@ use crate::sandbox::ExecStatus;
 use crate::stage::StageError;
 use crate::stage::execute::{ExecuteConfig, Inputs, Record};
 use crate::testlog::detect::is_test_file;
-use crate::testlog::{Status, directive};
+use crate::testlog::{Status, directive, normal_id};
 use crate::tools::Tools;
 
 /// Which of the repository's tests run on candidates.
@@ -24,6 +24,16 @@ pub enum RegressionTests {
     None,
     /// Test files that import or are named after the files that the candidates change.
     Related,
+}
+
+/// Regression tests that the user names for an instance, in place of the choice of the stage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct GivenTests {
+    /// Test files to run, paths from the repository's root. Empty: those that hold `names`, else
+    /// chosen as usual.
+    pub files: Vec<String>,
+    /// Only tests of these names count, if they pass on the base commit; without names all that do.
+    pub names: Option<BTreeSet<String>>,
 }
 
 /// The regression tests of an instance.
@@ -56,9 +66,8 @@ pub(crate) async fn on_base(
         );
         return Ok(RegressionSet::default());
     };
-    let files = related_test_files(inputs, config.regression_files);
+    let files = test_files(tools, config, inputs);
     if files.is_empty() {
-        tools.events.notice("no test file imports or is named after the files being changed");
         return Ok(RegressionSet::default());
     }
     let directives: Vec<String> =
@@ -68,7 +77,7 @@ pub(crate) async fn on_base(
         .filter(|row| row.subject == Subject::Base && row.kind == TestKind::Regression)
         .map(|row| (row.test.as_str(), row.outcome))
         .collect();
-    let passing = if known.is_empty() {
+    let mut passing: BTreeSet<String> = if known.is_empty() {
         let new = run_on_base(tools, config, inputs, &command, &directives).await?;
         record(&new).map_err(StageError::Record)?;
         let passing = passing(&new);
@@ -81,7 +90,56 @@ pub(crate) async fn on_base(
             .map(|(test, _)| test.to_owned())
             .collect()
     };
+    if let Some(names) = inputs.given.and_then(|given| given.names.as_ref()) {
+        let names: HashSet<_> =
+            names.iter().map(|name| normal_id(command.log_format, name)).collect();
+        passing.retain(|test| names.contains(test.as_str()));
+    }
     Ok(RegressionSet { command: Some(command), directives, passing })
+}
+
+/// The files to run: those that the user names, else those that concern the change.
+fn test_files(tools: &Tools, config: &ExecuteConfig, inputs: &Inputs<'_>) -> Vec<String> {
+    if let Some(given) = inputs.given {
+        let exists = |path: &str| inputs.checkout.files().iter().any(|file| file.path == path);
+        let (files, missing): (Vec<String>, Vec<String>) =
+            given.files.iter().cloned().partition(|path| exists(path));
+        if !missing.is_empty() {
+            tools.events.notice(format!(
+                "given test files that the base commit does not have are left out: {}",
+                missing.join(", ")
+            ));
+        }
+        if !given.files.is_empty() {
+            return files;
+        }
+        let names = given.names.iter().flatten();
+        let holding: BTreeSet<String> =
+            names.filter_map(|name| file_of(name).find(|path| exists(path))).collect();
+        if !holding.is_empty() {
+            return holding.into_iter().collect();
+        }
+    }
+    let files = related_test_files(inputs, config.regression_files);
+    if files.is_empty() {
+        tools.events.notice("no test file imports or is named after the files being changed");
+    }
+    files
+}
+
+/// Paths that may hold a test of this name, longest first: `a/b.py::T::t`, or `t (a.b.T)` as
+/// unittest and Django's runner write it.
+fn file_of(name: &str) -> impl Iterator<Item = String> {
+    let path = name.split_once("::").map(|(path, _)| path.to_owned());
+    let dotted = name.split_once(" (").and_then(|(_, rest)| rest.strip_suffix(')'));
+    let modules = dotted.into_iter().flat_map(|dotted| {
+        std::iter::successors(Some(dotted), |dotted| dotted.rsplit_once('.').map(|(head, _)| head))
+    });
+    let modules = modules.flat_map(|module| {
+        let path = module.replace('.', "/");
+        [format!("{path}.py"), format!("tests/{path}.py")]
+    });
+    path.into_iter().chain(modules)
 }
 
 fn passing(rows: &[Execution]) -> BTreeSet<String> {
@@ -109,15 +167,23 @@ async fn run_on_base(
     }
     let names: BTreeSet<String> =
         rounds.iter().flat_map(|run| run.statuses.keys().cloned()).collect();
+    let mut flaky = Vec::new();
     let mut merged: BTreeMap<String, Outcome> =
         names.iter().map(|name| (name.clone(), Outcome::Pass)).collect();
+    let mut is_first = true;
     for run in &rounds {
         for (test, outcome) in outcomes(&names, run) {
-            if let Some(entry) = merged.get_mut(&test).filter(|entry| **entry == Outcome::Pass) {
+            let Some(entry) = merged.get_mut(&test) else { continue };
+            if (outcome == Outcome::Pass) != (*entry == Outcome::Pass) && !is_first {
+                flaky.push(test.clone());
+            }
+            if *entry == Outcome::Pass {
                 *entry = outcome;
             }
         }
+        is_first = false;
     }
+    quarantined(tools, &merged, flaky);
     let rows: Vec<Execution> = merged
         .into_iter()
         .map(|(test, outcome)| Execution {
@@ -138,6 +204,26 @@ async fn run_on_base(
         });
     }
     Ok(rows)
+}
+
+/// Says which tests do not count because the base commit itself does not pass them each time.
+fn quarantined(tools: &Tools, outcomes: &BTreeMap<String, Outcome>, mut flaky: Vec<String>) {
+    let broken = outcomes.values().filter(|outcome| **outcome != Outcome::Pass).count();
+    if broken == 0 {
+        return;
+    }
+    flaky.sort();
+    flaky.dedup();
+    let names = flaky.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    let more = if flaky.len() > 3 { ", ..." } else { "" };
+    let unsteady = match flaky.len() {
+        0 => String::new(),
+        n => format!(", {n} of them only sometimes ({names}{more})"),
+    };
+    tools.events.notice(format!(
+        "{broken} of {} regression tests fail on the base commit{unsteady} and do not count",
+        outcomes.len()
+    ));
 }
 
 async fn run_suite_on_base(
@@ -257,6 +343,19 @@ mod tests {
         assert_eq!(import_score("import pkg.core.parser as p", module), 3);
         assert_eq!(import_score("from pkg import cli", module), 1);
         assert_eq!(import_score("# from pkg.core import parser\nimport pkgs", module), 0);
+    }
+
+    #[test]
+    fn the_file_of_a_test_is_read_from_its_name() {
+        let first = |name: &str, known: &str| file_of(name).find(|path| path == known);
+        for (name, file) in [
+            ("tests/a.py::T::t[x::y]", "tests/a.py"),
+            ("test_a (pkg.tests.test_b.T)", "pkg/tests/test_b.py"),
+            ("test_a (auth_tests.test_forms.T.test_a)", "tests/auth_tests/test_forms.py"),
+        ] {
+            assert_eq!(first(name, file).as_deref(), Some(file), "{name}");
+        }
+        assert_eq!(file_of("test_bare").next(), None);
     }
 
     #[test]

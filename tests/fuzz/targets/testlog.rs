@@ -7,7 +7,7 @@ use agent_fuzz::testlog::{infra, normal_id, parse};
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 
-const FORMATS: [LogFormat; 8] = [
+const FORMATS: [LogFormat; 9] = [
     LogFormat::Pytest,
     LogFormat::PytestOptions,
     LogFormat::PytestV2,
@@ -16,6 +16,7 @@ const FORMATS: [LogFormat; 8] = [
     LogFormat::Django,
     LogFormat::Sympy,
     LogFormat::Unittest,
+    LogFormat::Junit,
 ];
 
 #[derive(Debug, Arbitrary)]
@@ -51,7 +52,7 @@ const NAMES: [&str; 8] = [
     "",
     "/tmp/x.py::T::t",
 ];
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 15] = [
     " - ",
     " ... ",
     "====",
@@ -62,6 +63,11 @@ const KNOWN: [&str; 10] = [
     "Testing against Django installed",
     "\u{1b}[32m",
     "\r",
+    "<testsuite>",
+    "<testcase name=\"a\" classname=\"b\">",
+    "<failure/>",
+    "</testcase>",
+    "</testsuite>",
 ];
 
 fuzz_target!(|input: (u16, Vec<Piece<'_>>)| {
