@@ -19,6 +19,7 @@
 //! |---|---|
 //! | [`artifact`] | what do stages hand to one another? |
 //! | [`event`] | what happened? |
+//! | [`scratch`] | which temporary files are there, should this process be killed? |
 //! | [`reward`] | how alike are a predicted and the true change? (SWE-RL's reward) |
 //! | [`patch`] | how does an answer become a diff, and when are two diffs the same change? |
 //! | [`source`] | what is in a Python file? |
@@ -63,6 +64,7 @@
 
 pub mod artifact;
 pub mod event;
+pub mod scratch;
 
 pub mod context;
 pub mod patch;

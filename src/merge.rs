@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 
 use crate::artifact::{InstanceId, InstanceOutcome, Prediction, Stage};
 use crate::compare::{self, SettingDiff};
+use crate::scratch;
 use crate::store::{InstanceDir, RunDir, RunRecord, StoreError};
 
 /// A run to join.
@@ -106,10 +107,8 @@ pub fn merge(inputs: &[Input], options: &Options, out: &Path) -> Result<Merged, 
     let _locks = lock(inputs, &ids)?;
 
     fs::create_dir_all(parent).map_err(failed("make the directory", parent))?;
-    let building = tempfile::Builder::new()
-        .prefix(".merging-")
-        .tempdir_in(parent)
-        .map_err(failed("make a directory in", parent))?;
+    let building =
+        scratch::Dir::below(parent, ".merging-").map_err(failed("make a directory in", parent))?;
     let run = RunDir::create(building.path())?;
     let (mut taken, mut predictions) = (Vec::new(), Vec::new());
     let rows = inputs.iter().map(|input| input.run.predictions());

@@ -107,6 +107,9 @@ pub(crate) enum Command {
     Dataset(DatasetCommand),
     /// Check endpoint, sandbox, disk and dataset
     Doctor(DoctorArgs),
+    /// Clean up after a process that was killed; started by the program itself
+    #[command(name = crate::cli::reaper::COMMAND, hide = true)]
+    Reap,
 }
 
 /// Settings that most commands take; every one of them is also a key for `--set` and `--config`.

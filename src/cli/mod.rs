@@ -18,6 +18,7 @@ mod issue;
 mod job;
 mod pack_args;
 mod ranking;
+mod reaper;
 mod replaying;
 mod runner;
 mod runs_args;
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(dispatch(cli));
     // Work that was cancelled has been waited for; what is left may hold blocking reads.
     runtime.shutdown_background();
+    crate::scratch::dismiss();
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -103,6 +105,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Index(command) => commands::index::index(command, output).await,
         Command::Dataset(command) => commands::dataset::dataset(command, output),
         Command::Doctor(args) => commands::doctor::doctor(args, output).await,
+        Command::Reap => reaper::reap().await,
     }
 }
 

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::artifact::{Instance, Stage};
 use crate::cli::args::{ColorChoice, OutputArgs};
 use crate::cli::error::{CliError, Kind};
-use crate::cli::select;
 use crate::cli::settings::Settings;
+use crate::cli::{reaper, select};
 use crate::config::Config;
 use crate::dataset;
 use crate::event::Events;
@@ -183,6 +183,7 @@ pub(crate) async fn sandbox(
     config: &Config,
     events: &Events,
 ) -> Result<(Arc<dyn Sandbox>, String), CliError> {
+    reaper::start(config.run.sandbox);
     Ok(sandbox::connect(config.run.sandbox, config.sandbox.clone(), &run_id(), events.clone())
         .await?)
 }

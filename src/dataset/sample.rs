@@ -18,6 +18,7 @@ use crate::dataset::commit::{self, CommitError, CommitFile};
 use crate::dataset::fields::Fields;
 use crate::dataset::load::hex;
 use crate::dataset::{Dataset, DatasetError, ImageNaming, Place, Row, row};
+use crate::scratch;
 
 static FOLDER: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/evaluation/sample");
 
@@ -136,10 +137,7 @@ impl Samples {
             }
             let files = || self.files(&instance.id).into_iter().map(as_commit_file);
             if !target.exists() {
-                let scratch = tempfile::Builder::new()
-                    .prefix(".sample-")
-                    .tempdir_in(repos)
-                    .map_err(io(repos))?;
+                let scratch = scratch::Dir::below(repos, ".sample-").map_err(io(repos))?;
                 let fresh = scratch.path().join("repo.git");
                 commit::single_commit(files(), &fresh)?;
                 match fs::rename(&fresh, &target) {

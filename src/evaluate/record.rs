@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::InstanceId;
 use crate::evaluate::InstanceReport;
+use crate::scratch;
 
 /// Bumped when a verdict gains another meaning, so that older ones are not taken.
 const SCHEMA: u32 = 1;
@@ -152,11 +153,10 @@ pub(super) fn pretty(value: &impl Serialize) -> io::Result<String> {
 /// Writes a file whole or not at all.
 pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    let mut file = scratch::File::below(dir, ".tmp-")?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    file.persist(path)
 }
 
 #[cfg(test)]

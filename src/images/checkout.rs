@@ -8,11 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository, RepositoryInitOptions};
-use tempfile::TempDir;
 
 use crate::dataset::commit::single_commit;
 use crate::images::ImageError;
 use crate::images::files::{self, Files};
+use crate::scratch;
 
 /// Where a tree comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Source {
 
 /// A `.git` with one commit, in a temporary directory.
 pub(crate) struct Checkout {
-    dir: TempDir,
+    dir: scratch::Dir,
     commit: Oid,
 }
 
@@ -155,14 +155,16 @@ pub(crate) fn copy_commit(
     into.reference(reference, commit, true, "base").map(drop)
 }
 
-fn temporary() -> Result<TempDir, ImageError> {
-    tempfile::tempdir()
+fn temporary() -> Result<scratch::Dir, ImageError> {
+    scratch::Dir::new("agent-checkout-")
         .map_err(|source| ImageError::Io { action: "make a temporary directory".into(), source })
 }
 
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+
+    use tempfile::TempDir;
 
     use super::*;
 

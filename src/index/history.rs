@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::event::Events;
 use crate::repo::Checkout;
 use crate::retrieval::{CHRONICLE_VERSION, Chronicle, History, PastCommit, PastFile};
+use crate::scratch;
 
 /// Begins each file: a format that does not begin so is not ours.
 const MAGIC: &[u8; 8] = b"agenthst";
@@ -134,13 +135,12 @@ fn save(path: &Path, chronicle: &Chronicle) -> std::io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
     // Two processes may write at the same time: each its own file, and the later one stays.
-    let mut file = tempfile::NamedTempFile::new_in(parent)?;
+    let mut file = scratch::File::below(parent, ".tmp-")?;
     let payload = chronicle.encode();
     file.write_all(MAGIC)?;
     file.write_all(&crc32fast::hash(&payload).to_le_bytes())?;
     file.write_all(&payload)?;
-    file.persist(path)?;
-    Ok(())
+    file.persist(path)
 }
 
 fn unseal(bytes: &[u8]) -> Option<&[u8]> {

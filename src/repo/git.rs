@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::event::Events;
 use crate::repo::RepoError;
 use crate::repo::locate;
+use crate::scratch;
 
 /// Where repositories are cloned from; `{repo}` stands for `owner/name`.
 pub const DEFAULT_URL: &str = "https://github.com/{repo}.git";
@@ -53,10 +54,8 @@ pub async fn clone(url: &str, into: &Path, events: &Events) -> Result<(), RepoEr
         _ => Path::new("."),
     };
     std::fs::create_dir_all(parent).map_err(io("create", parent))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(".clone-")
-        .tempdir_in(parent)
-        .map_err(io("create a directory in", parent))?;
+    let temporary =
+        scratch::Dir::below(parent, ".clone-").map_err(io("create a directory in", parent))?;
     let bare = temporary.path().join("repository.git");
     events.notice(format!("cloning {} into {}", without_secret(url), into.display()));
     let mut command = Command::new("git");

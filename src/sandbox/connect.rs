@@ -93,6 +93,23 @@ pub async fn connect(
     Ok((Arc::new(auto), format!("{told}, because it answers")))
 }
 
+/// Removes what processes that have ended on this machine left of their sandboxes. Answers how many
+/// containers and directories that were.
+///
+/// # Errors
+/// [`SandboxError::Engine`] if an engine may hold some and does not answer.
+pub async fn remove_leftovers(choice: Choice) -> Result<usize, SandboxError> {
+    let directories = match choice {
+        Choice::Docker => 0,
+        Choice::Auto | Choice::Local => LocalSandbox::remove_leftovers(),
+    };
+    let containers = match choice {
+        Choice::Local => 0,
+        Choice::Auto | Choice::Docker => Engine::connect().await?.sweep(false).await?,
+    };
+    Ok(directories + containers)
+}
+
 /// Containers; but an instance that names no image, on a machine where there is nothing to build
 /// one on, runs locally.
 struct AutoSandbox {

@@ -10,9 +10,10 @@ mod process;
 mod script;
 
 pub use config::{PullPolicy, SandboxConfig};
-pub use connect::{Choice, connect};
+pub use connect::{Choice, connect, remove_leftovers};
 pub use host::HostNetwork;
 pub use local::LocalSandbox;
+pub(crate) use process::{is_gone, process_label};
 
 use std::io;
 use std::path::{Path, PathBuf};

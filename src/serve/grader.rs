@@ -14,6 +14,7 @@ use crate::evaluate::{
 };
 use crate::event::Events;
 use crate::sandbox::{Choice, EnvironmentSpec, Sandbox, SandboxConfig, SandboxError, connect};
+use crate::scratch;
 use crate::serve::item::{Failure, FailureKind};
 
 /// Says what an instance runs in.
@@ -94,9 +95,7 @@ impl Grader {
         let out = match &self.keep {
             Some(dir) => dir.join(digest(patch)),
             None => {
-                scratch = tempfile::Builder::new()
-                    .prefix("agent-reward-")
-                    .tempdir()
+                scratch = scratch::Dir::new("agent-reward-")
                     .map_err(|error| infra(format!("cannot make a directory: {error}")))?;
                 scratch.path().to_owned()
             }

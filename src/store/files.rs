@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::scratch;
+
 /// What went wrong with a file of the run.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -52,14 +54,12 @@ impl StoreError {
 /// Replaces `path` so that a reader sees the old or the new content, also after a power loss.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .tempfile_in(directory)
-        .map_err(StoreError::io("write", path))?;
+    let mut file =
+        scratch::File::below(directory, ".tmp-").map_err(StoreError::io("write", path))?;
     file.write_all(content).map_err(StoreError::io("write", path))?;
     file.as_file().sync_all().map_err(StoreError::io("write", path))?;
     set_readable(file.as_file()).map_err(StoreError::io("write", path))?;
-    file.persist(path).map_err(|error| error.error).map_err(StoreError::io("write", path))?;
+    file.persist(path).map_err(StoreError::io("write", path))?;
     sync_directory(directory)
 }
 

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("artifact", &[]),
     ("event", &["artifact"]),
+    // Anyone who makes temporary files.
+    ("scratch", &[]),
     // Pure and synchronous.
     ("reward", &[]),
     // Its strict mode is the reward's own reader.
@@ -20,16 +22,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("retrieval", &["artifact", "source"]),
     // Edges: they see neither one another nor any stage.
     ("llm", &["artifact", "event"]),
-    ("sandbox", &["artifact", "event"]),
-    ("repo", &["artifact", "event"]),
-    ("dataset", &["artifact"]),
+    ("sandbox", &["artifact", "event", "scratch"]),
+    ("repo", &["artifact", "event", "scratch"]),
+    ("dataset", &["artifact", "scratch"]),
     // Reads commits through `repo`, so that `retrieval` stays without a disk.
-    ("index", &["artifact", "event", "repo", "retrieval", "source"]),
-    ("store", &["artifact"]),
+    ("index", &["artifact", "event", "repo", "retrieval", "source", "scratch"]),
+    ("store", &["artifact", "scratch"]),
     ("report", &["artifact", "event"]),
     // Runs looked at from outside.
     ("compare", &["artifact", "report", "store"]),
-    ("merge", &["artifact", "compare", "store"]),
+    ("merge", &["artifact", "compare", "store", "scratch"]),
     // What stages may touch of the outside, and the mechanism they share with the grader.
     ("tools", &["index", "llm", "sandbox", "event"]),
     ("base", &["patch", "repo"]),
@@ -59,14 +61,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "pipeline",
         &["artifact", "event", "llm", "prompt", "repo", "sandbox", "stage", "store", "tools"],
     ),
-    ("evaluate", &["artifact", "dataset", "event", "harness", "sandbox", "testlog"]),
+    ("evaluate", &["artifact", "dataset", "event", "harness", "sandbox", "testlog", "scratch"]),
     // Reads what runs and graders wrote, never a dataset.
     ("submission", &["artifact", "evaluate", "llm", "report", "store"]),
     (
         "serve",
-        &["artifact", "base", "dataset", "evaluate", "event", "patch", "repo", "reward", "sandbox"],
+        &[
+            "artifact", "base", "dataset", "evaluate", "event", "patch", "repo", "reward",
+            "sandbox", "scratch",
+        ],
     ),
-    ("images", &["artifact", "dataset", "event", "repo", "sandbox", "testlog"]),
+    ("images", &["artifact", "dataset", "event", "repo", "sandbox", "testlog", "scratch"]),
     ("batch", &["artifact", "event", "pipeline", "store", "tools"]),
     ("config", &["sandbox", "stage"]),
     (
@@ -90,6 +95,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "retrieval",
             "reward",
             "sandbox",
+            "scratch",
             "serve",
             "stage",
             "store",

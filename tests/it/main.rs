@@ -6,6 +6,7 @@ mod architecture;
 mod cli_errors;
 mod harness;
 mod index;
+mod leftovers;
 mod localizer;
 mod outside;
 mod pack;

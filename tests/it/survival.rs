@@ -8,7 +8,7 @@ use crate::harness::{Place, SAMPLES, json, rows, sample, sample_repository};
 use crate::standin::{Standin, StandinConfig, Wrap};
 
 /// Rows of two bundled instances with a repository and a gold patch each, for the stand-in.
-fn dataset(place: &Place) -> PathBuf {
+pub(crate) fn dataset(place: &Place) -> PathBuf {
     let mut lines = String::new();
     for instance in &SAMPLES[..2] {
         let row = json(&sample(instance, "instance.json"));
@@ -31,7 +31,7 @@ fn dataset(place: &Place) -> PathBuf {
 }
 
 /// Scripts for the stand-in, taken from the recorded replies: those of `truth.json` are good.
-fn scripts(place: &Place) -> PathBuf {
+pub(crate) fn scripts(place: &Place) -> PathBuf {
     for instance in &SAMPLES[..2] {
         let truth = json(&sample(instance, "truth.json"));
         for reply in rows(&sample(instance, "replies.jsonl")) {
@@ -51,7 +51,7 @@ fn scripts(place: &Place) -> PathBuf {
 }
 
 /// The files that must not depend on how often a run was killed.
-fn results(place: &Place, run: &str) -> BTreeMap<String, String> {
+pub(crate) fn results(place: &Place, run: &str) -> BTreeMap<String, String> {
     let mut results = BTreeMap::new();
     let read = |path: &str| std::fs::read_to_string(place.path(path)).unwrap();
     for file in ["predictions.jsonl", "predictions.json"] {
@@ -73,7 +73,7 @@ fn results(place: &Place, run: &str) -> BTreeMap<String, String> {
 }
 
 /// How often each test was reported as run on each candidate.
-fn repeated_executions(place: &Place, run: &str) -> Vec<String> {
+pub(crate) fn repeated_executions(place: &Place, run: &str) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for event in rows(&place.path(&format!("{run}/events.jsonl"))) {
         if event["event"] == "executed" {
@@ -85,14 +85,14 @@ fn repeated_executions(place: &Place, run: &str) -> Vec<String> {
 }
 
 /// Replies that were asked for and tests that ran, as the run's events tell them.
-fn progress(place: &Place, run: &str) -> usize {
+pub(crate) fn progress(place: &Place, run: &str) -> usize {
     let done =
         |event: &serde_json::Value| event["event"] == "executed" || event["journaled"] == false;
     rows(&place.path(&format!("{run}/events.jsonl"))).iter().filter(|event| done(event)).count()
 }
 
 /// Splitmix64: a spread of kill times that is the same in every run of the test.
-fn spread(index: u64) -> u64 {
+pub(crate) fn spread(index: u64) -> u64 {
     let mut z = index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -10,14 +10,16 @@ use crate::cli::args::{BuildArgs, OutputArgs};
 use crate::cli::commands::packages::packages;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
-use crate::cli::{print, print_json, say};
+use crate::cli::{print, print_json, reaper, say};
 use crate::images::{self, BuildRequest, Source};
+use crate::sandbox::Choice;
 use crate::sandbox::docker::Engine;
 
 const QUIET_ABOUT_STAGES: Show = Show { stages: false, json_events: false };
 
 pub(crate) async fn build(args: BuildArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
     let engine = Engine::connect().await?;
+    reaper::start(Choice::Docker);
     let reporting = Reporting::start(output, QUIET_ABOUT_STAGES, None)?;
     let cancel = CancellationToken::new();
     session::watch_signals(cancel.clone());

@@ -12,7 +12,7 @@ use crate::cli::error::{CliError, Kind};
 use crate::cli::serve_args::ServeArgs;
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
-use crate::cli::{print, select};
+use crate::cli::{print, reaper, select};
 use crate::dataset::Dataset;
 use crate::event::Events;
 use crate::reward::Options;
@@ -47,6 +47,7 @@ pub(crate) async fn serve(args: &ServeArgs, output: &OutputArgs) -> Result<ExitC
     ));
     let work = async {
         if args.kind == serve::Kind::Tests {
+            reaper::start(settings.config.run.sandbox);
             sandbox.get().await?;
         }
         let grader = dataset.clone().zip(repos.clone()).map(|(dataset, repos)| {

@@ -7,6 +7,7 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use crate::dataset::commit::{CommitError, FileMode, single_commit};
 use crate::images::files::Files;
+use crate::scratch;
 
 /// The difference of two releases, in git's format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +108,7 @@ fn without_version_lines(old: &[u8], new: &[u8], (from, to): (&str, &str)) -> Ve
 fn difference(before: &Files, after: &Files, what: &'static str) -> Result<String, SplitError> {
     // Both trees go into a repository that is thrown away: the newer release must not lie in any
     // object database that is kept.
-    let scratch = tempfile::tempdir().map_err(|error| {
+    let scratch = scratch::Dir::new("agent-split-").map_err(|error| {
         git2::Error::from_str(&format!("cannot make a temporary directory: {error}"))
     })?;
     let old = single_commit(before.values().cloned(), &scratch.path().join("old"))?;

@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 
 use crate::sandbox::SandboxError;
 use crate::sandbox::docker::Container;
+use crate::scratch;
 
 /// Largest repository that is copied, in bytes.
 const LARGEST: u64 = 16 << 30;
@@ -27,7 +28,7 @@ pub(super) async fn copy(container: &Container, into: &Path) -> Result<(), Sandb
 
 fn unpack(mut tar: File, parent: &Path, into: &Path) -> io::Result<()> {
     tar.rewind()?;
-    let folder = tempfile::Builder::new().prefix(".export-").tempdir_in(parent)?;
+    let folder = scratch::Dir::below(parent, ".export-")?;
     for entry in tar::Archive::new(tar).entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();

@@ -13,6 +13,7 @@ use crate::sandbox::docker::{Container, ContainerSpec, DockerSandbox, ExecSpec};
 use crate::sandbox::host::HostNetwork;
 use crate::sandbox::script::{AMEND_COMMIT, ONE_COMMIT, TESTBED};
 use crate::sandbox::{EnvironmentSpec, ExecStatus, SandboxConfig, SandboxError, TreeSource};
+use crate::scratch;
 
 /// Label that holds the tree's digest.
 pub const TREE_LABEL: &str = "agent.tree";
@@ -164,7 +165,7 @@ async fn run_step(
 /// The tree as a tar archive in an unnamed file: owned by root, fixed times.
 async fn tree_archive(tree: Arc<dyn TreeSource>) -> Result<File, SandboxError> {
     let packed = tokio::task::spawn_blocking(move || -> io::Result<File> {
-        let dir = tempfile::tempdir()?;
+        let dir = scratch::Dir::new("agent-tree-")?;
         tree.write_to(dir.path())?;
         let mut builder = tar::Builder::new(tempfile::tempfile()?);
         builder.follow_symlinks(false);

@@ -45,6 +45,12 @@ impl LocalSandbox {
         Self::new_in(&std::env::temp_dir(), config, &events)
     }
 
+    /// Ends and removes what sandboxes of ended processes left. Answers how many there were.
+    #[must_use]
+    pub fn remove_leftovers() -> usize {
+        remove_stale(&std::env::temp_dir())
+    }
+
     fn new_in(parent: &Path, config: SandboxConfig, events: &Events) -> Result<Self, SandboxError> {
         let removed = remove_stale(parent);
         if removed > 0 {
