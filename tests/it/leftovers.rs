@@ -86,7 +86,9 @@ impl Daemon {
 
 fn spawn(place: &Path) -> Child {
     let path = |name: &str| place.join(name).display().to_string();
-    Command::new("dockerd")
+    // A daemon without a bridge takes away the bridge that is there, so it gets a network namespace.
+    Command::new("unshare")
+        .args(["--net", "dockerd"])
         .args(["--host", &format!("unix://{}", path("s"))])
         .args(["--data-root", &path("data"), "--exec-root", &path("exec")])
         .args(["--pidfile", &path("pid"), "--bridge", "none", "--iptables=false"])
