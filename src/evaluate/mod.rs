@@ -9,6 +9,8 @@
 mod again;
 mod apply;
 mod as_harness;
+#[cfg(test)]
+mod compat_tests;
 mod grade;
 mod paths;
 mod predictions;
