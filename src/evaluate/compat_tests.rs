@@ -124,7 +124,7 @@ async fn each_harness_judges_as_it_does() {
         .map(|(id, ..)| {
             harness_row(id, |row| {
                 if *id == "creates" {
-                    creating(row)
+                    creating(row);
                 }
             })
         })
