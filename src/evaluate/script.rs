@@ -1,8 +1,9 @@
 //! The scripts that run the gold tests: the row's own, made to tell what it hides, or one of ours.
 
-use crate::artifact::TestCommand;
+use crate::artifact::{Rules, TestCommand};
 use crate::harness;
 use crate::testlog::markers::{END, EXIT_CODE, START};
+use crate::testlog::python_strip;
 
 /// Stands before the exit status of applying the test patch.
 pub(super) const TEST_PATCH_STATUS: &str = ">>>>> Test Patch Status";
@@ -57,6 +58,34 @@ pub(super) fn instrumented(script: &str) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// A row's evaluation script as a harness runs it. 5.0.2 takes it apart into lines and puts its
+/// own head before them, wherever lines like the head's stand, and has the line that mentions the
+/// end marker first followed by the exit status, even if that line belongs to the test patch.
+/// 4.1 makes scripts of its own; one that stands in the row is run as it is.
+pub(super) fn of_harness(rules: Rules, script: &str) -> String {
+    if !rules.records_exit_status() {
+        return script.to_owned();
+    }
+    const HEAD: [&str; 2] = ["#!/bin/bash", "set -uxo pipefail"];
+    let mut lines = HEAD.to_vec();
+    lines.extend(python_strip(script).split('\n').filter(|line| !HEAD.contains(line)));
+    let status = format!("echo \"{EXIT_CODE}: $SWEBENCH_TEST_EXIT_CODE\"");
+    if let Some(at) = lines.iter().position(|line| line.contains(END)) {
+        lines.insert(at, "SWEBENCH_TEST_EXIT_CODE=$?");
+        lines.insert(at + 2, &status);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Runs a command as the engine starts one: in the image's own environment, which the container's
+/// first process still has, and not in the activated one with our additions. Containers only.
+pub(super) fn bare(command: &str) -> String {
+    format!(
+        "mapfile -d '' -t image_environment </proc/1/environ\n\
+         exec env -i \"${{image_environment[@]}}\" {command}\n"
+    )
 }
 
 /// The terminator of the here-document that the line feeds to `git apply`.
@@ -164,6 +193,28 @@ mod tests {
         // A test cannot undo the status, for it runs behind the start marker.
         let log = format!("{TEST_PATCH_STATUS}: 1\n+ : '{START}'\n{TEST_PATCH_STATUS}: 0\n");
         assert_eq!(test_patch_applied(&with, &log), Some(false));
+    }
+
+    /// What `utils.record_test_exit_code` of 5.0.2 makes of the same scripts, by running it.
+    #[test]
+    fn a_harness_rewrites_a_script_line_by_line() {
+        let row = format!("\n#!/bin/bash\nset -uxo pipefail\nrun\n: '{END}'\nreset\n\n");
+        let expected = format!(
+            "#!/bin/bash\nset -uxo pipefail\nrun\nSWEBENCH_TEST_EXIT_CODE=$?\n: '{END}'\n\
+             echo \"{EXIT_CODE}: $SWEBENCH_TEST_EXIT_CODE\"\nreset\n"
+        );
+        assert_eq!(of_harness(Rules::Harness5, &row), expected);
+        assert_eq!(of_harness(Rules::Harness4, &row), row);
+        // Also where the lines belong to the test patch: a head's line is lost, and the exit
+        // status is that of nothing.
+        let row = format!("cat <<'E'\nset -uxo pipefail\n+{END}\nE\nrun\n: '{END}'");
+        let expected = format!(
+            "#!/bin/bash\nset -uxo pipefail\ncat <<'E'\nSWEBENCH_TEST_EXIT_CODE=$?\n+{END}\n\
+             echo \"{EXIT_CODE}: $SWEBENCH_TEST_EXIT_CODE\"\nE\nrun\n: '{END}'\n"
+        );
+        assert_eq!(of_harness(Rules::Harness5, &row), expected);
+        let endless = of_harness(Rules::Harness5, "#!/bin/bash\nrun");
+        assert_eq!(endless, "#!/bin/bash\nset -uxo pipefail\nrun\n");
     }
 
     #[test]
