@@ -49,7 +49,7 @@ impl Inputs {
         } else {
             digest(&repair)
         };
-        let execute = digest(&("execute", &repair, &tested, &plan.execute));
+        let execute = digest(&("execute 2", &repair, &tested, &plan.execute));
         let rerank = digest(&("rerank", &execute, &plan.rerank));
         Self { localize, repair, reproduce, execute, rerank }
     }

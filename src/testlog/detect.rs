@@ -184,7 +184,11 @@ fn dependency_files(paths: &[String]) -> impl Iterator<Item = &String> {
 pub fn is_test_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let Some(stem) = name.strip_suffix(".py") else { return false };
-    stem.starts_with("test_") || stem.ends_with("_test") || stem == "tests"
+    stem.starts_with("test_")
+        || stem.starts_with("unittest_")
+        || stem.ends_with("_test")
+        || stem.ends_with("_tests")
+        || stem == "tests"
 }
 
 #[cfg(test)]

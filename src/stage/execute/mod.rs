@@ -6,6 +6,7 @@
 
 mod exclude;
 mod regression;
+mod related;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock};
@@ -29,6 +30,7 @@ use crate::tools::Tools;
 
 pub use exclude::Exclusion;
 pub use regression::{GivenTests, RegressionSet, RegressionTests};
+pub use related::{Concern, related_test_files};
 
 /// Settings of the stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 //! Which of the repository's own tests guard against regressions, without gold knowledge: test
-//! files are found from names and imports, and a test counts only if it passes on the base commit.
+//! files are found from the repository, and a test counts only if it passes on the base commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -11,10 +11,12 @@ use crate::event::EventKind;
 use crate::harness::{self, SuiteRun};
 use crate::sandbox::ExecStatus;
 use crate::stage::StageError;
-use crate::stage::execute::{ExecuteConfig, Inputs, Record};
-use crate::testlog::detect::is_test_file;
+use crate::stage::execute::{Concern, ExecuteConfig, Inputs, Record, related_test_files};
 use crate::testlog::{Status, directive, normal_id};
 use crate::tools::Tools;
+
+/// First localized files whose tests run, whether they are changed or not.
+const LOCALIZED: usize = 3;
 
 /// Which of the repository's tests run on candidates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +24,7 @@ use crate::tools::Tools;
 pub enum RegressionTests {
     /// None.
     None,
-    /// Test files that import or are named after the files that the candidates change.
+    /// Test files that have to do with the files that the candidates change.
     Related,
 }
 
@@ -120,9 +122,23 @@ fn test_files(tools: &Tools, config: &ExecuteConfig, inputs: &Inputs<'_>) -> Vec
             return holding.into_iter().collect();
         }
     }
-    let files = related_test_files(inputs, config.regression_files);
+    let changes: Vec<(&str, &[String])> = inputs
+        .candidates
+        .iter()
+        .filter(|candidate| candidate.is_ok() && candidate.sample < inputs.first_samples)
+        .map(|candidate| (candidate.patch.as_str(), candidate.files.as_slice()))
+        .collect();
+    let ranked = inputs.at.ranked.iter().take(LOCALIZED);
+    let localized: Vec<&str> = ranked.map(|file| file.path.as_str()).collect();
+    let concern = Concern {
+        checkout: inputs.checkout,
+        changes: &changes,
+        localized: &localized,
+        issue: &inputs.instance.problem_statement,
+    };
+    let files = related_test_files(&concern, config.regression_files);
     if files.is_empty() {
-        tools.events.notice("no test file imports or is named after the files being changed");
+        tools.events.notice("no test file has to do with the files being changed");
     }
     files
 }
@@ -268,82 +284,9 @@ pub(crate) fn outcomes(wanted: &BTreeSet<String>, run: &SuiteRun) -> Vec<(String
         .collect()
 }
 
-/// Test files for the files that candidates change and the first localized ones, best first: named
-/// after one of them, then importing one of them.
-fn related_test_files(inputs: &Inputs<'_>, limit: usize) -> Vec<String> {
-    let changed: BTreeSet<&str> = inputs
-        .candidates
-        .iter()
-        .filter(|candidate| candidate.is_ok() && candidate.sample < inputs.first_samples)
-        .flat_map(|candidate| candidate.files.iter().map(String::as_str))
-        .chain(inputs.at.ranked.iter().take(3).map(|ranked| ranked.path.as_str()))
-        .filter(|path| !is_test_file(path))
-        .collect();
-    let stems: HashSet<&str> = changed.iter().filter_map(|path| stem(path)).collect();
-    let modules: Vec<String> = changed.iter().filter_map(|path| module_name(path)).collect();
-
-    let mut scored: Vec<(u32, &str)> = Vec::new();
-    for file in inputs.checkout.files().iter().filter(|file| is_test_file(&file.path)) {
-        let name = stem(&file.path).unwrap_or_default();
-        let subject = name.trim_start_matches("test_").trim_end_matches("_test");
-        let subject = subject.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_');
-        let mut score = if stems.contains(subject) { 4 } else { 0 };
-        if let Ok(Some(content)) = inputs.checkout.read(&file.path) {
-            let text = String::from_utf8_lossy(&content);
-            score += modules.iter().map(|module| import_score(&text, module)).max().unwrap_or(0);
-        }
-        if score > 0 {
-            scored.push((score, &file.path));
-        }
-    }
-    scored.sort_by_key(|&(score, path)| (std::cmp::Reverse(score), path));
-    scored.into_iter().take(limit).map(|(_, path)| path.to_owned()).collect()
-}
-
-/// 3 for an import of the module itself, 1 for an import of the package that holds it.
-fn import_score(text: &str, module: &str) -> u32 {
-    let (package, last) = module.rsplit_once('.').unwrap_or((module, module));
-    let mut score = 0;
-    for line in text.lines().map(str::trim_start) {
-        if !(line.starts_with("from ") || line.starts_with("import ")) {
-            continue;
-        }
-        let names: HashSet<&str> =
-            line.split(|c: char| !(c.is_alphanumeric() || "._".contains(c))).collect();
-        if names.contains(module) || (names.contains(package) && names.contains(last)) {
-            return 3;
-        }
-        if names.contains(package.split('.').next().unwrap_or(package)) {
-            score = 1;
-        }
-    }
-    score
-}
-
-fn stem(path: &str) -> Option<&str> {
-    path.rsplit('/').next()?.strip_suffix(".py")
-}
-
-/// `src/pkg/mod.py` as `pkg.mod`, `pkg/__init__.py` as `pkg`.
-fn module_name(path: &str) -> Option<String> {
-    let path = path.strip_suffix(".py")?;
-    let path = path.strip_prefix("src/").or_else(|| path.strip_prefix("lib/")).unwrap_or(path);
-    Some(path.strip_suffix("/__init__").unwrap_or(path).replace('/', "."))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn imports_of_the_module_count_more_than_of_its_package() {
-        let module = "pkg.core.parser";
-        assert_eq!(import_score("from pkg.core.parser import parse", module), 3);
-        assert_eq!(import_score("from pkg.core import parser", module), 3);
-        assert_eq!(import_score("import pkg.core.parser as p", module), 3);
-        assert_eq!(import_score("from pkg import cli", module), 1);
-        assert_eq!(import_score("# from pkg.core import parser\nimport pkgs", module), 0);
-    }
 
     #[test]
     fn the_file_of_a_test_is_read_from_its_name() {
