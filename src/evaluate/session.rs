@@ -7,8 +7,8 @@ use crate::dataset::{Gold, Row};
 use crate::evaluate::record::Folder;
 use crate::evaluate::{ErrorKind, EvaluateConfig, Verdict, apply, grade, paths, script};
 use crate::sandbox::{
-    EnvironmentSpec, ExecOutput, ExecRequest, ExecStatus, Limits, Sandbox, SandboxError, Session,
-    Upload,
+    EnvironmentSpec, ExecOutput, ExecRequest, ExecStatus, Limits, Retakes, Sandbox, SandboxError,
+    Session, Upload,
 };
 use crate::testlog::directive;
 
@@ -91,13 +91,25 @@ pub(super) async fn judge(
     config: &EvaluateConfig,
     folder: &Folder,
 ) -> Result<Verdict, Trouble> {
-    let environment = sandbox.prepare(spec).await?;
     let lifetime = config.limits.lifetime.max(config.timeout + 4 * config.step_timeout);
     let limits = Limits { lifetime, ..config.limits.clone() };
-    let session = sandbox.start(&environment, &limits).await?;
-    let verdict = Judge { session: &*session, plan, config, folder }.verdict(patch).await;
-    session.close().await;
-    verdict
+    let environment = sandbox.prepare(spec).await?;
+    let mut retakes = Retakes::default();
+    loop {
+        let session = sandbox.start(&environment, &limits).await?;
+        let turn = match session.turns() {
+            // They are never closed.
+            Some(turns) => turns.acquire_owned().await.ok(),
+            None => None,
+        };
+        let verdict = Judge { session: &*session, plan, config, folder }.verdict(patch).await;
+        drop(turn);
+        session.close().await;
+        match verdict {
+            Err(Trouble::Sandbox(error)) if retakes.again(&error) => {}
+            verdict => return verdict,
+        }
+    }
 }
 
 struct Judge<'a> {

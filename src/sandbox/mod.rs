@@ -7,19 +7,24 @@ pub mod docker;
 mod host;
 mod local;
 mod process;
+mod retake;
 mod script;
 
 pub use config::{PullPolicy, SandboxConfig};
 pub use connect::{Choice, connect};
 pub use host::HostNetwork;
 pub use local::LocalSandbox;
+pub use retake::Retakes;
 
+use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 
 use crate::artifact::InstanceId;
 
@@ -59,7 +64,27 @@ pub struct Environment {
     pub digest: Option<String>,
     /// Directory to copy from (local).
     pub root: Option<PathBuf>,
+    /// What it was prepared from, where it may have to be prepared again (several hosts).
+    pub origin: Option<Origin>,
 }
+
+/// What an environment was prepared from.
+#[derive(Clone)]
+pub struct Origin(Arc<EnvironmentSpec>);
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Origin({})", self.0.instance)
+    }
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Origin {}
 
 /// Limits of one session.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,6 +195,19 @@ pub enum SandboxError {
         /// Why.
         detail: String,
     },
+    /// One of several hosts was lost while something ran on it: the whole may be done again, and
+    /// will find another host. See [`Retakes`].
+    #[error("the container host {host} was lost")]
+    HostLost {
+        /// Its address.
+        host: String,
+        /// Whether the host is surely the cause; else only the sandbox is gone, which a host that
+        /// is being shut down does to it as well.
+        certain: bool,
+        /// What was seen of it.
+        #[source]
+        source: Box<SandboxError>,
+    },
     /// Preparing the environment failed.
     #[error("cannot prepare the environment of {instance}: {detail}")]
     Setup {
@@ -244,6 +282,12 @@ pub trait Sandbox: Send + Sync {
         Err(SandboxError::ImageMissing { image: image.to_owned(), detail })
     }
 
+    /// How many sessions can work at the same time, where several hosts were given to choose from;
+    /// else it is the user's choice.
+    fn slots(&self) -> Option<NonZeroUsize> {
+        None
+    }
+
     /// Removes everything that sessions of this process have left; at the end of a run.
     async fn sweep(&self);
 }
@@ -260,6 +304,12 @@ pub trait Session: Send + Sync {
 
     /// Absolute path, outside of the repository, where uploads land.
     fn scratch(&self) -> &str;
+
+    /// Where several hosts are in use: permits to work on this session's host. Whoever works in the
+    /// session for long holds one of them.
+    fn turns(&self) -> Option<Arc<Semaphore>> {
+        None
+    }
 
     /// Puts files under the scratch directory, making directories as needed, in one call.
     ///

@@ -51,7 +51,7 @@ fn scripts(place: &Place) -> PathBuf {
 }
 
 /// The files that must not depend on how often a run was killed.
-fn results(place: &Place, run: &str) -> BTreeMap<String, String> {
+pub(crate) fn results(place: &Place, run: &str) -> BTreeMap<String, String> {
     let mut results = BTreeMap::new();
     let read = |path: &str| std::fs::read_to_string(place.path(path)).unwrap();
     for file in ["predictions.jsonl", "predictions.json"] {
@@ -73,7 +73,7 @@ fn results(place: &Place, run: &str) -> BTreeMap<String, String> {
 }
 
 /// How often each test was reported as run on each candidate.
-fn repeated_executions(place: &Place, run: &str) -> Vec<String> {
+pub(crate) fn repeated_executions(place: &Place, run: &str) -> Vec<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for event in rows(&place.path(&format!("{run}/events.jsonl"))) {
         if event["event"] == "executed" {
