@@ -233,7 +233,7 @@ impl SandboxError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Engine { .. } => {
-                "start the Docker daemon, set DOCKER_HOST, or use `--sandbox local` for code that you trust"
+                "start the Docker daemon, set DOCKER_HOST or --docker-host, or use `--sandbox local` for code that you trust"
             }
             Self::ImageMissing { .. } => {
                 "`agent images pull D` fetches a dataset's images, `agent images build packages` makes that \

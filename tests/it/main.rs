@@ -5,6 +5,8 @@ mod adaptive;
 mod architecture;
 mod cli_errors;
 mod harness;
+#[cfg(unix)]
+mod hosts;
 mod index;
 mod localizer;
 mod outside;
