@@ -63,6 +63,20 @@ impl Abilities {
         }
     }
 
+    /// Whether this failure to look at a container means that it has ended. Podman knows a state,
+    /// `stopped`, that Docker's client cannot read, and tells of a container that is being removed
+    /// as an error of its own.
+    pub(super) fn says_ended(&self, error: &ClientError) -> bool {
+        self.podman
+            && match error {
+                ClientError::JsonDataError { message, .. } => message.contains("`stopped`"),
+                ClientError::DockerResponseServerError { message, .. } => {
+                    message.contains("no such container")
+                }
+                _ => false,
+            }
+    }
+
     /// Sessions that fit: each may use one core fully, and all of its memory.
     pub(super) fn slots(&self, limits: &Limits) -> usize {
         let cores = if self.cores < f64::from(u16::MAX) { self.cores as usize } else { 1 };

@@ -238,6 +238,7 @@ impl Container {
         match self.engine.docker.inspect_container(&self.id, options).await {
             Ok(container) => Ok(container.state.and_then(|state| state.running).unwrap_or(false)),
             Err(ClientError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            Err(error) if self.engine.abilities.says_ended(&error) => Ok(false),
             Err(error) => Err(self.engine.error("look at a container", error)),
         }
     }
