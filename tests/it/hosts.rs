@@ -326,12 +326,15 @@ fn an_engine_behind_tls_is_reached_with_the_right_certificates_only() {
     drop(proxy);
 }
 
-#[test]
-fn an_engine_behind_ssh_runs_code_and_leaves_no_connection() {
-    if !docker() || !have("sshd") || !have("ssh-keygen") {
-        return;
-    }
-    let place = Place::new();
+/// A server on a port of its own, and the directory of an `ssh` that knows it by the name `far`.
+struct Ssh {
+    port: u16,
+    config: PathBuf,
+    bin: PathBuf,
+    _server: Server,
+}
+
+fn ssh(place: &Place) -> Ssh {
     let dir = place.path("ssh");
     std::fs::create_dir(&dir).unwrap();
     let path = |name: &str| dir.join(name).display().to_string();
@@ -352,7 +355,7 @@ fn an_engine_behind_ssh_runs_code_and_leaves_no_connection() {
     // sshd wants this directory and to be called by its full path.
     let _ = std::fs::create_dir_all("/run/sshd");
     let mut sshd = Command::new("/usr/sbin/sshd");
-    let server = start(sshd.args(["-D", "-e", "-f"]).arg(&server));
+    let _server = start(sshd.args(["-D", "-e", "-f"]).arg(&server));
     wait_until("sshd listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
 
     let user = String::from_utf8(output("id", &["-un"]).stdout).unwrap();
@@ -374,7 +377,17 @@ fn an_engine_behind_ssh_runs_code_and_leaves_no_connection() {
         &format!("#!/bin/sh\nexec {} -F {} \"$@\"\n", real.trim(), config.display()),
     );
     std::fs::set_permissions(&wrapper, PermissionsExt::from_mode(0o755)).unwrap();
-    let search = format!("{}:{}", place.path("bin").display(), std::env::var("PATH").unwrap());
+    Ssh { port, config, bin: place.path("bin"), _server }
+}
+
+#[test]
+fn an_engine_behind_ssh_runs_code_and_leaves_no_connection() {
+    if !docker() || !have("sshd") || !have("ssh-keygen") {
+        return;
+    }
+    let place = Place::new();
+    let Ssh { port, config, bin, _server } = ssh(&place);
+    let search = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let temporary = place.path("tmp");
     std::fs::create_dir(&temporary).unwrap();
     let agent = |args: &[&str]| {
@@ -416,7 +429,6 @@ fn an_engine_behind_ssh_runs_code_and_leaves_no_connection() {
     wait_until("the connection ends", || connections() == 0);
     let (code, said) = run("ssh://far");
     assert_eq!((code, left()), (Some(0), 0), "{said}");
-    drop(server);
 }
 
 #[test]
