@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::Events;
 use crate::index::IndexCache;
 use crate::llm::ModelClient;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, Session};
 
 /// Model, sandbox, events and cancellation, bound to one instance. Cheap to clone; holds no
 /// configuration, which each stage receives apart.
@@ -53,6 +53,14 @@ impl Sessions {
     }
 }
 
+/// The right to work in a session.
+#[derive(Debug)]
+pub struct Turn {
+    _of_all: OwnedSemaphorePermit,
+    /// One of the session's host, where there are several.
+    of_host: Option<OwnedSemaphorePermit>,
+}
+
 impl Tools {
     /// Waits for the right to start a session; held until the session is closed.
     ///
@@ -67,8 +75,24 @@ impl Tools {
     ///
     /// # Errors
     /// [`Cancelled`] when the run is being stopped.
-    pub async fn may_work(&self) -> Result<OwnedSemaphorePermit, Cancelled> {
-        self.permit(&self.sessions.working).await
+    pub async fn may_work(&self, session: &dyn Session) -> Result<Turn, Cancelled> {
+        let of_all = self.permit(&self.sessions.working).await?;
+        let mut turn = Turn { _of_all: of_all, of_host: None };
+        self.moved(&mut turn, session).await?;
+        Ok(turn)
+    }
+
+    /// Waits until work may go on in another session, which may be on another host.
+    ///
+    /// # Errors
+    /// [`Cancelled`] when the run is being stopped.
+    pub async fn moved(&self, turn: &mut Turn, session: &dyn Session) -> Result<(), Cancelled> {
+        // Given back first: nobody holds one host's while waiting for another's.
+        turn.of_host = None;
+        if let Some(turns) = session.turns() {
+            turn.of_host = Some(self.permit(&turns).await?);
+        }
+        Ok(())
     }
 
     async fn permit(&self, of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Cancelled> {

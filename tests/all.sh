@@ -52,6 +52,15 @@ else
   say "no Docker here: the tests that need it are skipped"
 fi
 
+# Podman and sshd are looked at as well where they can be had.
+if [ -n "${AGENT_TEST_DOCKER:-}" ]; then
+  command -v podman >/dev/null || apt_install --no-install-recommends podman crun \
+    || say "no Podman here: its test is skipped"
+  command -v podman >/dev/null && export AGENT_TEST_PODMAN=1
+  [ -x /usr/sbin/sshd ] || apt_install --no-install-recommends openssh-server openssh-client \
+    || say "no sshd here: its test is skipped"
+fi
+
 say "format"
 cargo fmt --check
 say "lints"

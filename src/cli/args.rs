@@ -132,6 +132,9 @@ pub(crate) struct SettingsArgs {
     /// Where code runs: auto, docker or local
     #[arg(long, value_name = "KIND")]
     pub(crate) sandbox: Option<String>,
+    /// Container engine: unix://, tcp:// or ssh:// address; repeatable, work is spread over several
+    #[arg(long = "docker-host", value_name = "URL")]
+    pub(crate) docker_hosts: Vec<String>,
     /// Model name; without it the endpoint's only model is taken
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
@@ -348,7 +351,7 @@ pub(crate) enum ImagesCommand {
     /// Pull the images of a dataset that are not on this machine
     Pull(ImagesArgs),
     /// Remove images that `agent` made, and no others; those in use stay
-    Prune,
+    Prune(PruneArgs),
 }
 
 #[derive(Debug, Args)]
@@ -358,6 +361,12 @@ pub(crate) struct ImagesArgs {
     pub(crate) dataset: String,
     #[command(flatten)]
     pub(crate) select: SelectArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

@@ -63,27 +63,46 @@ pub(crate) async fn containers(settings: &Settings) -> Vec<Check> {
     if kind == Choice::Local {
         return vec![Check::good("sandbox", "local, as the settings say")];
     }
-    let engine = match Engine::connect().await {
-        Ok(engine) => engine,
-        Err(error) if kind == Choice::Auto => {
-            let found = format!("local, because {error}");
-            return vec![Check::good("sandbox", found)];
+    let sandbox = &settings.config.sandbox;
+    let mut checks = Vec::new();
+    for host in sandbox.hosts() {
+        match Engine::connect_to(&host).await {
+            Ok(engine) => {
+                let slots = engine.slots(&sandbox.limits());
+                let room = match sandbox.docker_hosts.len() {
+                    0 | 1 => String::new(),
+                    _ => format!(", room for {slots}"),
+                };
+                checks.push(Check::good("sandbox", engine.told() + &room));
+                let hint = "`podman info` and the engine's own log say why";
+                checks.extend(engine.unkept().map(|unkept| Check::bad("limits", unkept, hint)));
+                checks.push(base_image(&engine, &sandbox.base_image).await);
+            }
+            Err(error) if kind == Choice::Auto && sandbox.docker_hosts.is_empty() => {
+                checks.push(Check::good("sandbox", format!("local, because {error}")));
+            }
+            Err(error) => {
+                let found = match std::error::Error::source(&error) {
+                    Some(cause) if !sandbox.docker_hosts.is_empty() => format!("{error}: {cause}"),
+                    _ => error.to_string(),
+                };
+                checks.push(Check::bad("sandbox", found, error.hint()));
+            }
         }
-        Err(error) => return vec![Check::bad("sandbox", error.to_string(), error.hint())],
-    };
-    let version = engine.version().await.unwrap_or_else(|error| error.to_string());
-    let mut checks = vec![Check::good("sandbox", format!("docker {version} at {}", engine.host()))];
-    let base = &settings.config.sandbox.base_image;
-    checks.push(match engine.image(base).await {
-        Ok(Some(_)) => Check::good("base image", base.clone()),
+    }
+    checks
+}
+
+async fn base_image(engine: &Engine, base: &str) -> Check {
+    match engine.image(base).await {
+        Ok(Some(_)) => Check::good("base image", base.to_owned()),
         Ok(None) => Check::bad(
             "base image",
             format!("{base} is missing; instances without an image of their own need it"),
             "bash docker/base.sh",
         ),
         Err(error) => Check::bad("base image", error.to_string(), error.hint()),
-    });
-    checks
+    }
 }
 
 /// The git program.

@@ -92,7 +92,7 @@ pub(crate) async fn run(
             plan: Arc::new(plan),
             source: job.source.clone(),
             run: run.clone(),
-            jobs: session::or_cores(config.run.jobs),
+            jobs: session::or_room(config.run.jobs, &*sandbox),
             name,
         };
         let summary = batch::run(&tools, &batch).await;

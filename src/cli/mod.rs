@@ -102,7 +102,9 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
             commands::inventory::check(args, output).await
         }
         Command::Images(ImagesCommand::Pull(args)) => commands::inventory::pull(args, output).await,
-        Command::Images(ImagesCommand::Prune) => commands::inventory::prune(output).await,
+        Command::Images(ImagesCommand::Prune(args)) => {
+            commands::inventory::prune(&args, output).await
+        }
         Command::Index(command) => commands::index::index(command, output).await,
         Command::Dataset(command) => commands::dataset::dataset(command, output),
         Command::Doctor(args) => commands::doctor::doctor(args, output).await,

@@ -19,7 +19,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::error::CliError;
-use crate::sandbox::{self, Choice};
+use crate::sandbox::{self, Choice, SandboxConfig};
 use crate::scratch::{self, Note};
 
 /// Name of the hidden command.
@@ -47,13 +47,15 @@ struct Order {
     process: String,
     /// Where that one's code runs.
     sandbox: Choice,
+    /// Of it, the engines' addresses count.
+    config: SandboxConfig,
 }
 
 /// Starts a reaper for this process. Without one everything works, and less is certain.
-pub(crate) fn start(sandbox: Choice) {
+pub(crate) fn start(sandbox: Choice, config: &SandboxConfig) {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        if let Err(error) = try_start(sandbox) {
+        if let Err(error) = try_start(sandbox, config) {
             crate::cli::say(&format!(
                 "note: what a killed process leaves is removed by the next one only: {error}"
             ));
@@ -61,7 +63,7 @@ pub(crate) fn start(sandbox: Choice) {
     });
 }
 
-fn try_start(sandbox: Choice) -> std::io::Result<()> {
+fn try_start(sandbox: Choice, config: &SandboxConfig) -> std::io::Result<()> {
     let mut child = Command::new(std::env::current_exe()?)
         .arg(COMMAND)
         .current_dir("/")
@@ -71,7 +73,8 @@ fn try_start(sandbox: Choice) -> std::io::Result<()> {
         .process_group(0)
         .spawn()?;
     let mut input = child.stdin.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
-    let order = Order { process: sandbox::process_label(std::process::id()), sandbox };
+    let process = sandbox::process_label(std::process::id());
+    let order = Order { process, sandbox, config: config.clone() };
     let order = serde_json::to_string(&order).map_err(std::io::Error::other)?;
     std::io::Write::write_all(&mut input, format!("{order}\n").as_bytes())?;
     fcntl(input.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
@@ -96,7 +99,7 @@ pub(crate) async fn reap() -> Result<ExitCode, CliError> {
     for wait in looks {
         tokio::time::sleep(*wait).await;
         // An engine that does not answer may do so at the next look.
-        let _ = sandbox::remove_leftovers(order.sandbox).await;
+        let _ = sandbox::remove_leftovers(order.sandbox, &order.config).await;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -22,6 +22,7 @@ use crate::llm::{HttpClient, HttpConfig, Journaled, ModelClient, Replay, TokenCo
 use crate::pipeline::{PipelineError, Plan, Stages};
 use crate::prompt::Prompts;
 use crate::report::{Drained, JsonLines, Reporter, Style, Terminal, drain};
+use crate::sandbox::docker::Engine;
 use crate::sandbox::{self, Sandbox};
 use crate::stage::localize::LocalizeConfig;
 use crate::store::RunDir;
@@ -183,9 +184,18 @@ pub(crate) async fn sandbox(
     config: &Config,
     events: &Events,
 ) -> Result<(Arc<dyn Sandbox>, String), CliError> {
-    reaper::start(config.run.sandbox);
+    reaper::start(config.run.sandbox, &config.sandbox);
     Ok(sandbox::connect(config.run.sandbox, config.sandbox.clone(), &run_id(), events.clone())
         .await?)
+}
+
+/// The container engines that the settings name, each of which must answer.
+pub(crate) async fn engines(config: &Config) -> Result<Vec<Engine>, CliError> {
+    let mut engines = Vec::new();
+    for host in config.sandbox.hosts() {
+        engines.push(Engine::connect_to(&host).await?);
+    }
+    Ok(engines)
 }
 
 /// A name for the sessions of this process.
@@ -232,7 +242,7 @@ pub(crate) fn tools(
     events: Events,
     cancel: CancellationToken,
 ) -> Result<Tools, CliError> {
-    let sessions = Arc::new(Sessions::new(or_cores(config.run.sessions)));
+    let sessions = Arc::new(Sessions::new(or_room(config.run.sessions, &*sandbox)));
     let index = Arc::new(index_cache(config)?);
     Ok(Tools { model, sandbox, index, sessions, events, cancel })
 }
@@ -248,6 +258,12 @@ pub(crate) fn index_cache(config: &Config) -> Result<IndexCache, CliError> {
         false => dir.clone(),
     };
     Ok(IndexCache::at(dir, config.index.max_mib.saturating_mul(1 << 20)))
+}
+
+/// A number of sessions; for 0 what the sandbox's hosts have room for, or the number of cores.
+pub(crate) fn or_room(wanted: usize, sandbox: &dyn Sandbox) -> NonZeroUsize {
+    let room = sandbox.slots().filter(|_| wanted == 0);
+    room.unwrap_or_else(|| or_cores(wanted))
 }
 
 /// A number of workers, or the number of cores for 0.

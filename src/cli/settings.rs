@@ -127,6 +127,11 @@ fn flags(layers: &mut Layers, args: &SettingsArgs) -> Result<(), CliError> {
     set("prompts.dir", "--prompts", path(&args.prompts))?;
     set("dataset.image_template", "--image-template", text(&args.image_template))?;
     set("run.sandbox", "--sandbox", text(&args.sandbox))?;
+    let list = |values: &[String]| {
+        let values = values.iter().cloned().map(Value::String).collect::<Vec<_>>();
+        (!values.is_empty()).then_some(Value::Array(values))
+    };
+    set("sandbox.docker_hosts", "--docker-host", list(&args.docker_hosts))?;
     set("model.name", "--model", text(&args.model))?;
     set("model.base_url", "--base-url", text(&args.base_url))?;
     set("localize.localizer", "--localizer", text(&args.localizer))?;

@@ -32,6 +32,7 @@ const INDIFFERENT: &[&str] = &[
     "index.",
     // `auto` may have become either; what was taken stands under `sandbox`.
     "run.sandbox",
+    "sandbox.docker_hosts",
     // How the endpoint is reached; which model answers is `model` itself, and a run that asked for
     // no name may have been given the same one.
     "model.name",

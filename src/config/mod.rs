@@ -180,6 +180,9 @@ impl Config {
                 format!("{unknown:?} is no list of retrieval; there are {}", known.join(", "));
             return Err(invalid(layers, "localize.without", &detail));
         }
+        if let Err(detail) = self.sandbox.check_hosts() {
+            return Err(invalid(layers, "sandbox.docker_hosts", &detail));
+        }
         let python = &self.repair.python;
         let is_version = |text: &str| {
             text.split_once('.').is_some_and(|(major, minor)| {
@@ -235,6 +238,10 @@ mod tests {
         insta::assert_snapshot!(say("repair.samples=-1"), @"--set: repair.samples: invalid value: integer `-1`, expected u32");
         insta::assert_snapshot!(say("repair.temperature=11"), @"--set: repair.temperature: expected a temperature from 0 to 10");
         insta::assert_snapshot!(say("adaptive.confidence=95"), @"--set: adaptive.confidence: expected a number from 0 to 1");
+        let hosts = say("sandbox.docker_hosts=unix:///a,gopher://b");
+        assert!(hosts.starts_with("--set: sandbox.docker_hosts: \"gopher://b\" is no address"));
+        assert!(hosts.contains("tcp://HOST:PORT"), "{hosts}");
+        assert!(say("sandbox.docker_hosts=tcp://a:1,tcp://a:1").contains("twice"));
         insta::assert_snapshot!(say("repair.python=three"), @"--set: repair.python: expected a version such as 3.9");
     }
 }

@@ -7,8 +7,8 @@ use crate::dataset::{Gold, Row};
 use crate::evaluate::record::Folder;
 use crate::evaluate::{ErrorKind, EvaluateConfig, Verdict, apply, grade, paths, script};
 use crate::sandbox::{
-    EnvironmentSpec, ExecOutput, ExecRequest, ExecStatus, Limits, Sandbox, SandboxError, Session,
-    Upload,
+    EnvironmentSpec, ExecOutput, ExecRequest, ExecStatus, Limits, Retakes, Sandbox, SandboxError,
+    Session, Upload,
 };
 use crate::testlog::directive;
 
@@ -134,10 +134,22 @@ pub(super) async fn judge(
     if config.rules.runs_bare() {
         limits.output_bytes = limits.output_bytes.max(HARNESS_OUTPUT);
     }
-    let session = sandbox.start(&environment, &limits).await?;
-    let verdict = Judge { session: &*session, plan, config, folder }.verdict(patch).await;
-    session.close().await;
-    verdict
+    let mut retakes = Retakes::default();
+    loop {
+        let session = sandbox.start(&environment, &limits).await?;
+        let turn = match session.turns() {
+            // They are never closed.
+            Some(turns) => turns.acquire_owned().await.ok(),
+            None => None,
+        };
+        let verdict = Judge { session: &*session, plan, config, folder }.verdict(patch).await;
+        drop(turn);
+        session.close().await;
+        match verdict {
+            Err(Trouble::Sandbox(error)) if retakes.again(&error) => {}
+            verdict => return verdict,
+        }
+    }
 }
 
 pub(super) struct Judge<'a> {

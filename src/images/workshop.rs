@@ -55,7 +55,10 @@ impl Workshop<'_> {
         };
         let mut spec = ContainerSpec::new(image, instance.clone(), limits);
         match self.network {
-            Some(network) if network.on_this_machine => "host".clone_into(&mut spec.network),
+            // On another machine `localhost` is another one, which does not help.
+            Some(network) if network.on_this_machine && self.engine.is_local() => {
+                "host".clone_into(&mut spec.network);
+            }
             Some(_) => "bridge".clone_into(&mut spec.network),
             None => {}
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::Limits;
+use crate::sandbox::docker::{Address, default_host};
 
 /// When images are fetched from a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub enum PullPolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SandboxConfig {
+    /// Addresses of container engines, see [`crate::sandbox::docker::Address`]; empty takes the one
+    /// that `DOCKER_HOST` names. Work is spread over several.
+    pub docker_hosts: Vec<String>,
     /// Memory of a session in MiB; swap is not added.
     pub memory_mib: u64,
     /// Processes and threads of a session. BLAS and OpenMP threads count.
@@ -56,6 +60,7 @@ impl Default for SandboxConfig {
     fn default() -> Self {
         let capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL"];
         Self {
+            docker_hosts: Vec::new(),
             memory_mib: 4096,
             pids: 1024,
             cpus: 2.0,
@@ -75,6 +80,26 @@ impl Default for SandboxConfig {
 }
 
 impl SandboxConfig {
+    /// Addresses of the engines to use, at least one.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        if self.docker_hosts.is_empty() { vec![default_host()] } else { self.docker_hosts.clone() }
+    }
+
+    /// Whether each address can be read and stands there once.
+    ///
+    /// # Errors
+    /// A message that names the first wrong one.
+    pub fn check_hosts(&self) -> Result<(), String> {
+        for (index, host) in self.docker_hosts.iter().enumerate() {
+            Address::parse(host)?;
+            if self.docker_hosts[..index].contains(host) {
+                return Err(format!("{host:?} stands there twice"));
+            }
+        }
+        Ok(())
+    }
+
     /// The limits of a session.
     #[must_use]
     pub fn limits(&self) -> Limits {

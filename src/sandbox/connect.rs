@@ -1,6 +1,7 @@
 //! Which sandbox a run gets, and what `auto` does.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::InstanceId;
 use crate::event::Events;
-use crate::sandbox::docker::{DockerSandbox, Engine};
+use crate::sandbox::docker::{DockerSandbox, Engine, Fleet};
 use crate::sandbox::{
     Environment, EnvironmentSpec, Limits, LocalSandbox, Sandbox, SandboxConfig, SandboxError,
     Session,
@@ -69,20 +70,21 @@ pub async fn connect(
         let sandbox = LocalSandbox::new(config.clone(), events.clone())?;
         Ok((Arc::new(sandbox), why))
     };
-    let engine = match choice {
-        Choice::Local => return local("local, as asked".to_owned()),
-        Choice::Docker => Engine::connect().await?,
-        Choice::Auto => match Engine::connect().await {
-            Ok(engine) => engine,
-            Err(error) => return local(format!("local, because {error}")),
-        },
+    if choice == Choice::Local {
+        return local("local, as asked".to_owned());
+    }
+    let (docker, told) = match containers(&config, run_id, &events).await {
+        Ok(connected) => connected,
+        // Whoever names a host does not want model-written code to run here instead.
+        Err(error @ SandboxError::Engine { .. })
+            if choice == Choice::Auto && config.docker_hosts.is_empty() =>
+        {
+            return local(format!("local, because {error}"));
+        }
+        Err(error) => return Err(error),
     };
-    let engine = engine.for_run(run_id);
-    let version = engine.version().await?;
-    let docker = DockerSandbox::new(engine, config.clone(), events.clone()).await?;
-    let told = format!("docker {version} at {}", docker.engine().host());
     if choice == Choice::Docker {
-        return Ok((Arc::new(docker), format!("{told}, as asked")));
+        return Ok((docker, format!("{told}, as asked")));
     }
     let auto = AutoSandbox {
         docker,
@@ -98,22 +100,50 @@ pub async fn connect(
 ///
 /// # Errors
 /// [`SandboxError::Engine`] if an engine may hold some and does not answer.
-pub async fn remove_leftovers(choice: Choice) -> Result<usize, SandboxError> {
+pub async fn remove_leftovers(
+    choice: Choice,
+    config: &SandboxConfig,
+) -> Result<usize, SandboxError> {
     let directories = match choice {
         Choice::Docker => 0,
         Choice::Auto | Choice::Local => LocalSandbox::remove_leftovers(),
     };
-    let containers = match choice {
-        Choice::Local => 0,
-        Choice::Auto | Choice::Docker => Engine::connect().await?.sweep(false).await?,
+    let mut removed = directories;
+    if choice != Choice::Local {
+        for host in config.hosts() {
+            removed += Engine::connect_to(&host).await?.sweep(false).await?;
+        }
+    }
+    Ok(removed)
+}
+
+/// Containers on the engine or engines that the settings name, and what they are.
+async fn containers(
+    config: &SandboxConfig,
+    run_id: &str,
+    events: &Events,
+) -> Result<(Arc<dyn Sandbox>, String), SandboxError> {
+    if config.docker_hosts.len() > 1 {
+        let fleet = Fleet::connect(config.clone(), run_id, events.clone()).await?;
+        let told = fleet.told();
+        return Ok((Arc::new(fleet), told));
+    }
+    let engine = match config.docker_hosts.first() {
+        Some(host) => Engine::connect_to(host).await?,
+        None => Engine::connect().await?,
     };
-    Ok(directories + containers)
+    let docker = DockerSandbox::new(engine.for_run(run_id), config.clone(), events.clone()).await?;
+    if let Some(unkept) = docker.engine().unkept() {
+        events.notice(unkept);
+    }
+    let told = docker.engine().told();
+    Ok((Arc::new(docker), told))
 }
 
 /// Containers; but an instance that names no image, on a machine where there is nothing to build
 /// one on, runs locally.
 struct AutoSandbox {
-    docker: DockerSandbox,
+    docker: Arc<dyn Sandbox>,
     local: LocalSandbox,
     events: Events,
     /// There is nothing to build on; asking again would cost each instance the pull's attempts.
@@ -163,6 +193,10 @@ impl Sandbox for AutoSandbox {
         into: &Path,
     ) -> Result<(), SandboxError> {
         self.docker.export_repository(instance, image, into).await
+    }
+
+    fn slots(&self) -> Option<NonZeroUsize> {
+        self.docker.slots()
     }
 
     async fn sweep(&self) {

@@ -7,6 +7,7 @@ pub mod docker;
 mod host;
 mod local;
 mod process;
+mod retake;
 mod script;
 
 pub use config::{PullPolicy, SandboxConfig};
@@ -14,13 +15,17 @@ pub use connect::{Choice, connect, remove_leftovers};
 pub use host::HostNetwork;
 pub use local::LocalSandbox;
 pub(crate) use process::{is_gone, process_label};
+pub use retake::Retakes;
 
+use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 
 use crate::artifact::InstanceId;
 
@@ -63,7 +68,27 @@ pub struct Environment {
     /// Whether sessions find the repository as the image has it, later history included. Only for
     /// graders of finished patches; false after [`Sandbox::prepare`].
     pub as_published: bool,
+    /// What it was prepared from, where it may have to be prepared again (several hosts).
+    pub origin: Option<Origin>,
 }
+
+/// What an environment was prepared from.
+#[derive(Clone)]
+pub struct Origin(Arc<EnvironmentSpec>);
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Origin({})", self.0.instance)
+    }
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Origin {}
 
 /// Limits of one session.
 #[derive(Debug, Clone, PartialEq)]
@@ -174,6 +199,19 @@ pub enum SandboxError {
         /// Why.
         detail: String,
     },
+    /// One of several hosts was lost while something ran on it: the whole may be done again, and
+    /// will find another host. See [`Retakes`].
+    #[error("the container host {host} was lost")]
+    HostLost {
+        /// Its address.
+        host: String,
+        /// Whether the host is surely the cause; else only the sandbox is gone, which a host that
+        /// is being shut down does to it as well.
+        certain: bool,
+        /// What was seen of it.
+        #[source]
+        source: Box<SandboxError>,
+    },
     /// Preparing the environment failed.
     #[error("cannot prepare the environment of {instance}: {detail}")]
     Setup {
@@ -199,7 +237,7 @@ impl SandboxError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Engine { .. } => {
-                "start the Docker daemon, set DOCKER_HOST, or use `--sandbox local` for code that you trust"
+                "start the Docker daemon, set DOCKER_HOST or --docker-host, or use `--sandbox local` for code that you trust"
             }
             Self::ImageMissing { .. } => {
                 "`agent images pull D` fetches a dataset's images, `agent images build packages` makes that \
@@ -248,6 +286,12 @@ pub trait Sandbox: Send + Sync {
         Err(SandboxError::ImageMissing { image: image.to_owned(), detail })
     }
 
+    /// How many sessions can work at the same time, where several hosts were given to choose from;
+    /// else it is the user's choice.
+    fn slots(&self) -> Option<NonZeroUsize> {
+        None
+    }
+
     /// Removes everything that sessions of this process have left; at the end of a run.
     async fn sweep(&self);
 }
@@ -264,6 +308,12 @@ pub trait Session: Send + Sync {
 
     /// Absolute path, outside of the repository, where uploads land.
     fn scratch(&self) -> &str;
+
+    /// Where several hosts are in use: permits to work on this session's host. Whoever works in the
+    /// session for long holds one of them.
+    fn turns(&self) -> Option<Arc<Semaphore>> {
+        None
+    }
 
     /// Puts files under the scratch directory, making directories as needed, in one call.
     ///

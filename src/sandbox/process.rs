@@ -2,6 +2,30 @@
 //! process ids.
 
 use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// File in a directory of ours that names the process it belongs to.
+pub(crate) const OWNER: &str = "owner";
+
+/// A new directory in `parent` with our name in it.
+pub(crate) fn owned_dir(parent: &Path, prefix: &str) -> io::Result<TempDir> {
+    let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
+    fs::write(dir.path().join(OWNER), process_label(std::process::id()))?;
+    Ok(dir)
+}
+
+/// Directories that processes which have ended left in `parent`.
+pub(crate) fn stale(parent: &Path, prefix: &str) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let stale = entries.filter(move |entry| {
+        entry.file_name().to_string_lossy().starts_with(prefix)
+            && fs::read_to_string(entry.path().join(OWNER)).is_ok_and(|owner| is_gone(&owner))
+    });
+    stale.map(|entry| entry.path())
+}
 
 /// `PID.START@BOOT/NAMESPACE`: the start time tells a process from a later one with the same id;
 /// process ids mean nothing on another machine, after a reboot or in another pid namespace.

@@ -37,7 +37,8 @@ pub(crate) async fn evaluate(
     let events = reporting.events.clone();
     let work = async {
         let (sandbox, _) = session::sandbox(&settings.config, &events).await?;
-        let config = limits(&settings.config, rules, args.again());
+        let mut config = limits(&settings.config, rules, args.again());
+        config.jobs = session::or_room(settings.config.run.sessions, &*sandbox).get();
         let evaluation = Evaluation {
             sandbox: &*sandbox,
             dataset: &dataset,

@@ -10,6 +10,7 @@ use crate::cli::args::{BuildArgs, OutputArgs};
 use crate::cli::commands::packages::packages;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
+use crate::cli::settings::Settings;
 use crate::cli::{print, print_json, reaper, say};
 use crate::images::{self, BuildRequest, Source};
 use crate::sandbox::Choice;
@@ -18,16 +19,30 @@ use crate::sandbox::docker::Engine;
 const QUIET_ABOUT_STAGES: Show = Show { stages: false, json_events: false };
 
 pub(crate) async fn build(args: BuildArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let engine = Engine::connect().await?;
-    reaper::start(Choice::Docker);
+    let settings = Settings::resolve(&args.settings, None)?;
+    let engines = session::engines(&settings.config).await?;
+    reaper::start(Choice::Docker, &settings.config.sandbox);
     let reporting = Reporting::start(output, QUIET_ABOUT_STAGES, None)?;
     let cancel = CancellationToken::new();
     session::watch_signals(cancel.clone());
-    let result = if args.source == "packages" {
-        packages(&args, output, &engine, &reporting, &cancel).await
-    } else {
-        tree(&args, output, &engine, &reporting, &cancel).await
+    let mut worst = ExitCode::SUCCESS;
+    let work = async {
+        for engine in &engines {
+            if engines.len() > 1 {
+                reporting.events.notice(format!("building on {}", engine.host()));
+            }
+            let built = if args.source == "packages" {
+                packages(&args, output, engine, &reporting, &cancel).await?
+            } else {
+                tree(&args, output, engine, &reporting, &cancel).await?
+            };
+            if built != ExitCode::SUCCESS {
+                worst = built;
+            }
+        }
+        Ok(worst)
     };
+    let result = work.await;
     reporting.finish().await;
     result
 }

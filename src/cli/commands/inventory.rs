@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifact::Instance;
-use crate::cli::args::{ImagesArgs, OutputArgs};
+use crate::cli::args::{ImagesArgs, OutputArgs, PruneArgs};
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
@@ -15,26 +15,32 @@ use crate::cli::{print, print_json, say, select};
 use crate::images;
 use crate::sandbox::docker::Engine;
 
-fn instances(args: &ImagesArgs) -> Result<Vec<Instance>, CliError> {
+/// The instances, and the engines that the settings name.
+async fn chosen(args: &ImagesArgs) -> Result<(Vec<Instance>, Vec<Engine>), CliError> {
     let settings = Settings::resolve(&args.settings, None)?;
     let dataset = select::open_dataset(&args.dataset, &settings.config)?;
-    select::select(&dataset, &args.select)
+    let instances = select::select(&dataset, &args.select)?;
+    Ok((instances, session::engines(&settings.config).await?))
 }
 
 pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let instances = instances(&args)?;
-    let engine = Engine::connect().await?;
-    let statuses = images::check(&instances, &engine).await?;
-    let missing = statuses.iter().filter(|s| s.image.is_some() && s.size.is_none()).count();
-    if output.json {
-        let rows: Vec<_> = statuses
-            .iter()
-            .map(|s| json!({"instance_id": s.instance, "image": s.image, "bytes": s.size, "ours": s.ours}))
-            .collect();
-        print_json(&rows)?;
-    } else {
-        let mut text = String::new();
-        for status in &statuses {
+    let (instances, engines) = chosen(&args).await?;
+    let (mut missing, mut rows, mut text) = (0, Vec::new(), String::new());
+    for engine in &engines {
+        let host = (engines.len() > 1).then(|| engine.host());
+        if let Some(host) = host {
+            let _ = writeln!(text, "{host}");
+        }
+        for status in images::check(&instances, engine).await? {
+            missing += usize::from(status.image.is_some() && status.size.is_none());
+            let mut row = json!({
+                "instance_id": status.instance, "image": status.image, "bytes": status.size,
+                "ours": status.ours,
+            });
+            if let Some(host) = host {
+                row["host"] = host.into();
+            }
+            rows.push(row);
             let found = match (&status.image, status.size) {
                 (None, _) => "no image: one is made from the tree when needed".to_owned(),
                 (Some(image), Some(size)) => format!("{image}  {} MiB", size >> 20),
@@ -42,6 +48,10 @@ pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitC
             };
             let _ = writeln!(text, "{}  {found}", status.instance);
         }
+    }
+    if output.json {
+        print_json(&rows)?;
+    } else {
         print(&text)?;
     }
     if missing > 0 {
@@ -51,29 +61,38 @@ pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitC
 }
 
 pub(crate) async fn pull(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let instances = instances(&args)?;
-    let engine = Engine::connect().await?;
+    let (instances, engines) = chosen(&args).await?;
     let show = Show { stages: false, json_events: output.json };
     let reporting = Reporting::start(output, show, None)?;
     let cancel = CancellationToken::new();
     session::watch_signals(cancel.clone());
-    let result = images::pull(&instances, &engine, &reporting.events, &cancel).await;
+    let pulls = engines.iter().map(|engine| async {
+        let missing = images::pull(&instances, engine, &reporting.events, &cancel).await?;
+        Ok::<_, CliError>(missing.into_iter().map(|(_, error)| (engine.host(), error)))
+    });
+    let result = futures_util::future::try_join_all(pulls).await;
     reporting.finish().await;
-    let missing = result?;
-    for (_, error) in &missing {
-        say(&error.to_string());
+    let missing: Vec<_> = result?.into_iter().flatten().collect();
+    for (host, error) in &missing {
+        let place = if engines.len() > 1 { format!("{host}: ") } else { String::new() };
+        say(&format!("{place}{error}"));
     }
     Ok(match missing.len() {
         _ if cancel.is_cancelled() => Kind::Interrupted.code(),
         0 => ExitCode::SUCCESS,
-        n if n == instances.len() => Kind::Environment.code(),
+        n if n == instances.len() * engines.len() => Kind::Environment.code(),
         _ => Kind::Incomplete.code(),
     })
 }
 
-pub(crate) async fn prune(output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let engine = Engine::connect().await?;
-    let pruned = images::prune(None, &engine).await?;
+pub(crate) async fn prune(args: &PruneArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
+    let settings = Settings::resolve(&args.settings, None)?;
+    let mut pruned = images::Pruned::default();
+    for engine in session::engines(&settings.config).await? {
+        let of_one = images::prune(None, &engine).await?;
+        pruned.removed.extend(of_one.removed);
+        pruned.kept.extend(of_one.kept);
+    }
     if output.json {
         let kept: Vec<_> = pruned.kept.iter().map(|(image, _)| image).collect();
         print_json(&json!({"removed": pruned.removed, "kept": kept}))?;

@@ -48,7 +48,7 @@ pub(crate) async fn serve(args: &ServeArgs, output: &OutputArgs) -> Result<ExitC
     ));
     let work = async {
         if args.kind == serve::Kind::Tests {
-            reaper::start(settings.config.run.sandbox);
+            reaper::start(settings.config.run.sandbox, &settings.config.sandbox);
             sandbox.get().await?;
         }
         let grader = dataset.clone().zip(repos.clone()).map(|(dataset, repos)| {

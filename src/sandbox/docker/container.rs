@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error as ClientError;
-use bollard::models::{ContainerCreateBody, HostConfig, ResourcesUlimits};
+use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
     InspectContainerOptions, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
     UploadToContainerOptionsBuilder,
@@ -67,21 +67,21 @@ impl ContainerSpec {
         // To the engine 0 means without a limit.
         let memory = number(self.limits.memory_bytes.max(16 << 20));
         let binds = self.binds.iter().map(|(from, to)| format!("{}:{to}:ro", from.display()));
+        let abilities = &engine.abilities;
+        let files = i64::from(self.open_files);
         let host_config = HostConfig {
             network_mode: Some(self.network.clone()),
-            memory: Some(memory),
+            memory: abilities.memory.then_some(memory),
             // Equal to memory: no swap on top.
-            memory_swap: Some(memory),
-            nano_cpus: Some((self.limits.cpus.clamp(0.01, engine.cores) * 1e9) as i64),
-            pids_limit: Some(i64::from(self.limits.pids.max(1))),
+            memory_swap: abilities.swap.then_some(memory),
+            nano_cpus: abilities
+                .cpu
+                .then_some((self.limits.cpus.clamp(0.01, abilities.cores) * 1e9) as i64),
+            pids_limit: abilities.pids.then_some(i64::from(self.limits.pids.max(1))),
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(self.capabilities.clone()),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
-            ulimits: Some(vec![ResourcesUlimits {
-                name: Some("nofile".to_owned()),
-                soft: Some(i64::from(self.open_files)),
-                hard: Some(i64::from(self.open_files)),
-            }]),
+            ulimits: Some(abilities.ulimits(files, i64::from(self.limits.pids))),
             shm_size: Some(number(self.shm_bytes)),
             binds: Some(binds.collect()),
             // Without a network the engine writes no entry for the host's own name.
@@ -223,6 +223,12 @@ impl Container {
         self.upload_tar(dir, tar).await
     }
 
+    /// The same container, asked through another client of its engine.
+    pub(super) fn on(mut self, engine: &Engine) -> Self {
+        self.engine = engine.clone();
+        self
+    }
+
     /// Whether it is running.
     ///
     /// # Errors
@@ -232,6 +238,7 @@ impl Container {
         match self.engine.docker.inspect_container(&self.id, options).await {
             Ok(container) => Ok(container.state.and_then(|state| state.running).unwrap_or(false)),
             Err(ClientError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            Err(error) if self.engine.abilities.says_ended(&error) => Ok(false),
             Err(error) => Err(self.engine.error("look at a container", error)),
         }
     }

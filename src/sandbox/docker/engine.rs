@@ -1,7 +1,5 @@
 //! The container engine's client: reaching it, and images. All errors name what was tried.
 
-use std::env;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +12,12 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 
-use crate::sandbox::SandboxError;
-use crate::sandbox::docker::Container;
+use crate::sandbox::docker::address::{Address, default_host};
 use crate::sandbox::docker::owner::{Owner, unmark_instructions};
+use crate::sandbox::docker::reach::{Reached, reach};
+use crate::sandbox::docker::tunnel::Tunnel;
+use crate::sandbox::docker::{Abilities, Container};
+use crate::sandbox::{Limits, SandboxError};
 
 /// How long an engine may take to say that it is there.
 const PING: Duration = Duration::from_secs(5);
@@ -25,16 +26,16 @@ const PING: Duration = Duration::from_secs(5);
 /// to a busy disk takes minutes.
 const CALL: Duration = Duration::from_secs(900);
 
-const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
-
 /// A reachable container engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     pub(super) docker: Docker,
     pub(super) owner: Arc<Owner>,
-    /// Cores that the engine has; it refuses containers with more.
-    pub(super) cores: f64,
+    pub(super) abilities: Arc<Abilities>,
     host: Arc<str>,
+    local: bool,
+    /// What an address behind ssh is reached through.
+    tunnel: Option<Arc<Tunnel>>,
 }
 
 /// An image on this engine.
@@ -56,28 +57,50 @@ impl Engine {
     /// # Errors
     /// [`SandboxError::Engine`] if nothing answers within seconds.
     pub async fn connect() -> Result<Self, SandboxError> {
-        let host = match env::var("DOCKER_HOST") {
-            Ok(host) if !host.is_empty() => host,
-            _ => default_host(),
-        };
-        Self::connect_to(&host).await
+        Self::connect_to(&default_host()).await
     }
 
-    /// Reaches the engine at `host`: `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`.
+    /// Reaches the engine at `host`, an [`Address`].
     ///
     /// # Errors
     /// [`SandboxError::Engine`] if nothing answers within seconds.
     pub async fn connect_to(host: &str) -> Result<Self, SandboxError> {
         let unreachable = |source| SandboxError::Engine { host: host.to_owned(), source };
-        let docker = Docker::connect_with_host(host).map_err(|e| unreachable(Box::new(e)))?;
-        let docker = docker.with_timeout(CALL);
-        tokio::time::timeout(PING, docker.ping())
-            .await
-            .map_err(|e| unreachable(Box::new(e)))?
-            .map_err(|e| unreachable(Box::new(e)))?;
-        let info = docker.info().await.map_err(|e| unreachable(Box::new(e)))?;
-        let cores = info.ncpu.filter(|&count| count > 0).map_or(f64::MAX, |count| count as f64);
-        Ok(Self { docker, owner: Arc::new(Owner::new()), cores, host: Arc::from(host) })
+        let address = Address::parse(host).map_err(|why| unreachable(why.into()))?;
+        let Reached { docker, tunnel } = reach(&address, CALL).await.map_err(unreachable)?;
+        let asked = async {
+            tokio::time::timeout(PING, docker.ping()).await??;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Abilities::ask(&docker).await?)
+        };
+        let abilities = asked.await.map_err(|error| {
+            // A socket that ssh cannot open over there looks like a broken connection from here.
+            match tunnel.as_ref().and_then(|tunnel| tunnel.said()) {
+                Some(said) => unreachable(format!("{error}: ssh says: {said}").into()),
+                None => unreachable(error),
+            }
+        })?;
+        Ok(Self {
+            docker,
+            owner: Arc::new(Owner::new()),
+            abilities: Arc::new(abilities),
+            host: Arc::from(host),
+            local: address.is_local(),
+            tunnel,
+        })
+    }
+
+    /// Waits some seconds for any answer.
+    ///
+    /// # Errors
+    /// [`SandboxError::Engine`] if there is none; its source is `Elapsed` if the time was too short.
+    pub(super) async fn answer(&self) -> Result<(), SandboxError> {
+        match tokio::time::timeout(PING, self.docker.ping()).await {
+            Ok(Ok(_) | Err(ClientError::DockerResponseServerError { .. })) => Ok(()),
+            Ok(Err(error)) => Err(self.error("ask whether the engine is there", error)),
+            Err(late) => {
+                Err(SandboxError::Engine { host: self.host.to_string(), source: Box::new(late) })
+            }
+        }
     }
 
     /// The same engine; containers are labelled as this run's from here on.
@@ -93,14 +116,35 @@ impl Engine {
         &self.host
     }
 
-    /// The engine's version, such as `20.10.24`.
-    ///
-    /// # Errors
-    /// [`SandboxError`] if it does not answer.
-    pub async fn version(&self) -> Result<String, SandboxError> {
-        let version = self.docker.version().await;
-        let version = version.map_err(|e| self.error("ask the engine for its version", e))?;
-        Ok(version.version.unwrap_or_default())
+    /// Whether it surely runs on this machine: what `localhost` means to it is the same.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.local
+    }
+
+    /// Sessions with these limits that may work at the same time, by cores and memory; at least 1.
+    #[must_use]
+    pub fn slots(&self, limits: &Limits) -> usize {
+        self.abilities.slots(limits)
+    }
+
+    /// The engine in a few words, such as `docker 20.10.24 at unix:///var/run/docker.sock`.
+    #[must_use]
+    pub fn told(&self) -> String {
+        format!("{} at {}", self.abilities.name(), self.host)
+    }
+
+    /// Which bounds of a session this engine cannot keep, in a line for people.
+    #[must_use]
+    pub fn unkept(&self) -> Option<String> {
+        let unkept = self.abilities.unkept();
+        (!unkept.is_empty()).then(|| {
+            format!(
+                "the engine at {} cannot limit {}: sessions run without these bounds",
+                self.host,
+                unkept.join(", ")
+            )
+        })
     }
 
     /// An image by tag, digest or id; `None` if this engine does not have it.
@@ -216,7 +260,11 @@ impl Engine {
     /// A client's error as ours: an engine that is gone is told from a call that it refused.
     pub(super) fn error(&self, action: &str, error: ClientError) -> SandboxError {
         if is_unreachable(&error) {
-            SandboxError::Engine { host: self.host.to_string(), source: Box::new(error) }
+            let source = match self.tunnel.as_ref().and_then(|tunnel| tunnel.said()) {
+                Some(said) => format!("{error}: ssh says: {said}").into(),
+                None => error.into(),
+            };
+            SandboxError::Engine { host: self.host.to_string(), source }
         } else {
             SandboxError::Call { action: action.to_owned(), source: Box::new(error) }
         }
@@ -233,16 +281,6 @@ fn is_unreachable(error: &ClientError) -> bool {
             | ClientError::SocketNotFoundError(_)
             | ClientError::RequestTimeoutError
     )
-}
-
-fn default_host() -> String {
-    let rootless = env::var("XDG_RUNTIME_DIR").map(|dir| format!("{dir}/docker.sock"));
-    match rootless {
-        Ok(path) if !Path::new(DEFAULT_SOCKET).exists() && Path::new(&path).exists() => {
-            format!("unix://{path}")
-        }
-        _ => format!("unix://{DEFAULT_SOCKET}"),
-    }
 }
 
 /// The engine's address is built from it, so nothing that means something there may occur.

@@ -121,36 +121,13 @@ impl DockerSandbox {
     }
 }
 
-#[async_trait]
-impl Sandbox for DockerSandbox {
-    fn name(&self) -> &'static str {
-        "docker"
-    }
-
-    async fn prepare(&self, spec: &EnvironmentSpec) -> Result<Environment, SandboxError> {
-        let key = match &spec.image {
-            Some(image) => format!("image {image}"),
-            None => format!("tree {} {}", spec.tree.id(), spec.install.as_deref().unwrap_or("")),
-        };
-        let cell = {
-            let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(prepared.entry(key).or_default())
-        };
-        let prepared = cell.get_or_try_init(|| self.prepare_once(spec)).await?.clone();
-        Ok(Environment {
-            instance: spec.instance.clone(),
-            image: Some(prepared.image),
-            digest: prepared.digest,
-            root: None,
-            as_published: false,
-        })
-    }
-
-    async fn start(
+impl DockerSandbox {
+    /// Starts a session, see [`Sandbox::start`].
+    pub(super) async fn begin(
         &self,
         environment: &Environment,
         limits: &Limits,
-    ) -> Result<Box<dyn Session>, SandboxError> {
+    ) -> Result<DockerSession, SandboxError> {
         let instance = &environment.instance;
         let setup = |detail: String| SandboxError::Setup { instance: instance.clone(), detail };
         let Some(image) = &environment.image else {
@@ -174,7 +151,42 @@ impl Sandbox for DockerSandbox {
             let said = end_of(&begun.text(), 1000).to_owned();
             return Err(setup(format!("image {image} does not fit: {said}")));
         }
-        Ok(Box::new(session))
+        Ok(session)
+    }
+}
+
+#[async_trait]
+impl Sandbox for DockerSandbox {
+    fn name(&self) -> &'static str {
+        "docker"
+    }
+
+    async fn prepare(&self, spec: &EnvironmentSpec) -> Result<Environment, SandboxError> {
+        let key = match &spec.image {
+            Some(image) => format!("image {image}"),
+            None => format!("tree {} {}", spec.tree.id(), spec.install.as_deref().unwrap_or("")),
+        };
+        let cell = {
+            let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(prepared.entry(key).or_default())
+        };
+        let prepared = cell.get_or_try_init(|| self.prepare_once(spec)).await?.clone();
+        Ok(Environment {
+            instance: spec.instance.clone(),
+            image: Some(prepared.image),
+            digest: prepared.digest,
+            root: None,
+            origin: None,
+            as_published: false,
+        })
+    }
+
+    async fn start(
+        &self,
+        environment: &Environment,
+        limits: &Limits,
+    ) -> Result<Box<dyn Session>, SandboxError> {
+        Ok(Box::new(self.begin(environment, limits).await?))
     }
 
     async fn export_repository(
@@ -200,7 +212,7 @@ impl Sandbox for DockerSandbox {
 }
 
 /// One container.
-struct DockerSession {
+pub(super) struct DockerSession {
     container: Container,
     output_bytes: usize,
     offline: bool,
@@ -209,8 +221,17 @@ struct DockerSession {
 }
 
 impl DockerSession {
+    pub(super) fn container(&self) -> &Container {
+        &self.container
+    }
+
+    /// Whether a command ran into its limit.
+    pub(super) fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Acquire)
+    }
+
     fn check(&self) -> Result<(), SandboxError> {
-        if self.spent.load(Ordering::Acquire) {
+        if self.is_spent() {
             return Err(SandboxError::Ended {
                 instance: self.container.instance().clone(),
                 detail: "a command ran into its limit, and the sandbox was ended with it"

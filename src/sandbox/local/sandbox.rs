@@ -17,15 +17,12 @@ use crate::event::Events;
 use crate::sandbox::local::processes::kill_marked;
 use crate::sandbox::local::session::{LocalSession, Place, on_path};
 use crate::sandbox::local::template;
-use crate::sandbox::process::{is_gone, process_label};
+use crate::sandbox::process::{owned_dir, stale};
 use crate::sandbox::{
     Environment, EnvironmentSpec, Limits, Sandbox, SandboxConfig, SandboxError, Session,
 };
 
 const PREFIX: &str = "agent-local-";
-
-/// File in our directory that names the process it belongs to.
-const OWNER: &str = "owner";
 
 /// Sessions in throw-away directories below the system's temporary directory.
 pub struct LocalSandbox {
@@ -81,8 +78,7 @@ impl LocalSandbox {
 
 /// Our directory, with our name in it and a `python` for machines that have only `python3`.
 fn make_root(parent: &Path) -> io::Result<TempDir> {
-    let root = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
-    fs::write(root.path().join(OWNER), process_label(std::process::id()))?;
+    let root = owned_dir(parent, PREFIX)?;
     let bin = root.path().join("bin");
     fs::create_dir(&bin)?;
     if on_path("python").is_none()
@@ -95,16 +91,11 @@ fn make_root(parent: &Path) -> io::Result<TempDir> {
 
 /// Ends and removes what sandboxes of ended processes left in `parent`.
 fn remove_stale(parent: &Path) -> usize {
-    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    let stale = entries.filter(|entry| {
-        entry.file_name().to_string_lossy().starts_with(PREFIX)
-            && fs::read_to_string(entry.path().join(OWNER)).is_ok_and(|owner| is_gone(&owner))
-    });
     let mut removed = 0;
-    for entry in stale {
-        kill_marked(&entry.path());
-        template::remove(&entry.path());
-        removed += usize::from(!entry.path().exists());
+    for dir in stale(parent, PREFIX) {
+        kill_marked(&dir);
+        template::remove(&dir);
+        removed += usize::from(!dir.exists());
     }
     removed
 }
@@ -128,6 +119,7 @@ impl Sandbox for LocalSandbox {
             digest: None,
             root: Some(root.clone()),
             as_published: false,
+            origin: None,
         })
     }
 
@@ -180,6 +172,7 @@ mod tests {
 
     use super::*;
     use crate::sandbox::docker::trial;
+    use crate::sandbox::process::{OWNER, process_label};
     use crate::sandbox::{EnvironmentSpec, ExecRequest, ExecStatus, Upload};
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -24,9 +24,9 @@ use crate::harness::{self, ScriptVerdict};
 use crate::llm::TokenCounter;
 use crate::prompt::Prompts;
 use crate::repo::Checkout;
-use crate::sandbox::{Environment, Limits, SandboxError, Session};
+use crate::sandbox::{Environment, Limits, Retakes, Session};
 use crate::stage::StageError;
-use crate::tools::Tools;
+use crate::tools::{Tools, Turn};
 
 pub use exclude::Exclusion;
 pub use regression::{GivenTests, RegressionSet, RegressionTests};
@@ -219,10 +219,9 @@ async fn run_candidate(
         Ok(())
     };
     let work = async {
-        let mut lab = Lab { tools, inputs, candidate, session: None, refused: false };
+        let mut lab = Lab::new(tools, inputs, candidate);
         // The patch is on before the session's turn comes.
-        lab.ready().await?;
-        let works = tools.may_work().await?;
+        lab.enter().await?;
         if plan.regression {
             let new = lab.regression(config, regression).await?;
             save(tools, new)?;
@@ -231,7 +230,7 @@ async fn run_candidate(
             let row = lab.script(test, Duration::from_secs(config.timeout)).await?;
             save(tools, vec![row])?;
         }
-        drop(works);
+        lab.turn = None;
         lab.close().await;
         Ok::<_, StageError>(())
     };
@@ -248,16 +247,49 @@ struct Lab<'a> {
     inputs: &'a Inputs<'a>,
     candidate: &'a Candidate,
     session: Option<Box<dyn Session>>,
+    /// The right to work in it.
+    turn: Option<Turn>,
     /// The patch does not apply to the sandbox's tree.
     refused: bool,
+    retakes: Retakes,
 }
 
 /// Applying a patch is fast; a minute means that the sandbox is stuck.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
-impl Lab<'_> {
+impl<'a> Lab<'a> {
+    fn new(tools: &'a Tools, inputs: &'a Inputs<'a>, candidate: &'a Candidate) -> Self {
+        let retakes = Retakes::default();
+        Self { tools, inputs, candidate, session: None, turn: None, refused: false, retakes }
+    }
+
+    /// The first session, and the right to work.
+    async fn enter(&mut self) -> Result<(), StageError> {
+        loop {
+            let ready = self.ready().await.map(drop);
+            if !self.is_lost(&ready) {
+                ready?;
+                break;
+            }
+        }
+        self.turn = match &self.session {
+            Some(session) => Some(self.tools.may_work(&**session).await?),
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// Whether the session's host was lost, and what it was to do may be done in another one.
+    fn is_lost<T>(&mut self, done: &Result<T, StageError>) -> bool {
+        let lost = matches!(done, Err(StageError::Sandbox(error)) if self.retakes.again(error));
+        if lost {
+            self.session = None;
+        }
+        lost
+    }
+
     /// A session with the patch applied; none when it does not apply, which is told once.
-    async fn ready(&mut self) -> Result<Option<&dyn Session>, SandboxError> {
+    async fn ready(&mut self) -> Result<Option<&dyn Session>, StageError> {
         if self.session.is_none() && !self.refused {
             let session =
                 self.tools.sandbox.start(self.inputs.environment, self.inputs.limits).await?;
@@ -271,6 +303,9 @@ impl Lab<'_> {
                     self.candidate.id
                 ));
                 return Ok(None);
+            }
+            if let Some(turn) = &mut self.turn {
+                self.tools.moved(turn, &*session).await?;
             }
             self.session = Some(session);
         }
@@ -289,6 +324,19 @@ impl Lab<'_> {
     }
 
     async fn regression(
+        &mut self,
+        config: &ExecuteConfig,
+        set: &RegressionSet,
+    ) -> Result<Vec<Execution>, StageError> {
+        loop {
+            let done = self.regression_once(config, set).await;
+            if !self.is_lost(&done) {
+                return done;
+            }
+        }
+    }
+
+    async fn regression_once(
         &mut self,
         config: &ExecuteConfig,
         set: &RegressionSet,
@@ -313,6 +361,19 @@ impl Lab<'_> {
     }
 
     async fn script(
+        &mut self,
+        test: &ReproductionTest,
+        timeout: Duration,
+    ) -> Result<Execution, StageError> {
+        loop {
+            let done = self.script_once(test, timeout).await;
+            if !self.is_lost(&done) {
+                return done;
+            }
+        }
+    }
+
+    async fn script_once(
         &mut self,
         test: &ReproductionTest,
         timeout: Duration,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::artifact::{Execution, Executions, Outcome, Subject, TestCommand, TestKind};
 use crate::event::EventKind;
 use crate::harness::{self, SuiteRun};
-use crate::sandbox::ExecStatus;
+use crate::sandbox::{ExecStatus, Retakes};
 use crate::stage::StageError;
 use crate::stage::execute::{Concern, ExecuteConfig, Inputs, Record, related_test_files};
 use crate::testlog::{Status, directive, normal_id};
@@ -251,12 +251,18 @@ async fn run_suite_on_base(
 ) -> Result<SuiteRun, StageError> {
     let _exists = tools.may_start().await?;
     let work = async {
-        let session = tools.sandbox.start(inputs.environment, inputs.limits).await?;
-        let works = tools.may_work().await?;
-        let run = harness::run_suite(&*session, command, directives, timeout).await;
-        drop(works);
-        session.close().await;
-        Ok(run?)
+        let mut retakes = Retakes::default();
+        loop {
+            let session = tools.sandbox.start(inputs.environment, inputs.limits).await?;
+            let works = tools.may_work(&*session).await?;
+            let run = harness::run_suite(&*session, command, directives, timeout).await;
+            drop(works);
+            session.close().await;
+            match run {
+                Err(error) if retakes.again(&error) => {}
+                run => return Ok(run?),
+            }
+        }
     };
     tokio::select! {
         run = work => run,

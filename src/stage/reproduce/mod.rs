@@ -20,7 +20,7 @@ use crate::llm::{Call, Completion, ModelRequest, TokenCounter};
 use crate::patch;
 use crate::prompt::{PromptName, Prompts};
 use crate::repo::Checkout;
-use crate::sandbox::{Environment, Limits};
+use crate::sandbox::{Environment, Limits, Retakes};
 use crate::stage::StageError;
 use crate::tools::Tools;
 
@@ -244,12 +244,19 @@ async fn run_on_base(
 ) -> Result<ScriptRun, StageError> {
     let _exists = tools.may_start().await?;
     let work = async {
-        let session = tools.sandbox.start(inputs.environment, inputs.limits).await?;
-        let works = tools.may_work().await?;
-        let run = harness::run_script(&*session, &test.id.to_string(), &test.source, timeout).await;
-        drop(works);
-        session.close().await;
-        Ok(run?)
+        let mut retakes = Retakes::default();
+        loop {
+            let session = tools.sandbox.start(inputs.environment, inputs.limits).await?;
+            let works = tools.may_work(&*session).await?;
+            let run =
+                harness::run_script(&*session, &test.id.to_string(), &test.source, timeout).await;
+            drop(works);
+            session.close().await;
+            match run {
+                Err(error) if retakes.again(&error) => {}
+                run => return Ok(run?),
+            }
+        }
     };
     tokio::select! {
         run = work => run,
