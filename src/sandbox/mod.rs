@@ -9,7 +9,7 @@ mod local;
 mod process;
 mod script;
 
-pub use config::{PullPolicy, SandboxConfig};
+pub use config::{LeakPolicy, PullPolicy, SandboxConfig};
 pub use connect::{Choice, connect};
 pub use host::HostNetwork;
 pub use local::LocalSandbox;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::artifact::InstanceId;
+use crate::artifact::{EnvironmentRecord, InstanceId, LeakReport};
 
 /// The files of a base commit, for sandboxes that must lay them out themselves.
 pub trait TreeSource: Send + Sync {
@@ -46,6 +46,8 @@ pub struct EnvironmentSpec {
     pub tree: Arc<dyn TreeSource>,
     /// Command that installs the tree once it is laid out; only used together with `tree`.
     pub install: Option<String>,
+    /// The commit that the image's HEAD must be, or have as its parent; unchecked if absent.
+    pub base_commit: Option<String>,
 }
 
 /// A prepared environment: as many sessions as wanted start from it.
@@ -59,6 +61,21 @@ pub struct Environment {
     pub digest: Option<String>,
     /// Directory to copy from (local).
     pub root: Option<PathBuf>,
+    /// What the image held beside and after the base commit; absent for one made from its tree.
+    pub leaks: Option<LeakReport>,
+}
+
+impl Environment {
+    /// For the files of a run. `sandbox` is the sandbox's name.
+    #[must_use]
+    pub fn record(&self, sandbox: &str) -> EnvironmentRecord {
+        EnvironmentRecord {
+            sandbox: if self.root.is_some() { "local" } else { sandbox }.to_owned(),
+            image: self.image.clone(),
+            digest: self.digest.clone(),
+            leaks: self.leaks.clone(),
+        }
+    }
 }
 
 /// Limits of one session.
@@ -178,6 +195,16 @@ pub enum SandboxError {
         /// Which step, and the end of its output.
         detail: String,
     },
+    /// The image holds what came after the base commit, and `sandbox.leaks` forbids that.
+    #[error("image {image} is refused by the leak guard: {found} (all: {summary})")]
+    Leaks {
+        /// Its name.
+        image: String,
+        /// What it is refused for.
+        found: String,
+        /// All that was found.
+        summary: String,
+    },
     /// Files on this machine.
     #[error("cannot {action}")]
     Io {
@@ -200,6 +227,9 @@ impl SandboxError {
             Self::ImageMissing { .. } => {
                 "`agent images pull D` fetches a dataset's images, `agent images build packages` makes that \
                  dataset's, and `bash docker/base.sh` the base of images made from a tree"
+            }
+            Self::Leaks { .. } => {
+                "use an image of the base commit, or `--set sandbox.leaks=warn` if the image is as you want it"
             }
             _ => "",
         }

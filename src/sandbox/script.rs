@@ -98,34 +98,6 @@ git_=(git -c safe.directory=* -c commit.gpgSign=false -c core.hooksPath=/dev/nul
 "${git_[@]}" prune --expire=now
 "#;
 
-/// Prepares a session of an image that others made: makes the scratch directory, checks that there
-/// is a repository, and takes away every name by which a commit that is not an ancestor of HEAD
-/// could be found: remotes, tags, other branches, stashes, worktrees, reflogs, `FETCH_HEAD` and
-/// its like. Images of SWE-bench up to 2025-09 kept the fix itself reachable in such ways.
-///
-/// Objects stay where they are: pruning a big repository takes longer than most tests, and
-/// without a name only a search through the object database finds them. Nor can this see whether
-/// HEAD itself lies behind the base commit.
-pub(crate) const STRIP_HISTORY: &str = r#"
-mkdir -p /tmp/agent || exit 1
-cd /testbed || { echo "it has no /testbed"; exit 1; }
-command -v git >/dev/null || { echo "it has no git"; exit 1; }
-git rev-parse -q HEAD >/dev/null 2>&1 || git config --global --add safe.directory '*'
-git rev-parse -q --verify 'HEAD^{commit}' >/dev/null || { echo "/testbed is no repository with a commit"; exit 1; }
-set -e
-branch=$(git symbolic-ref -q HEAD || true)
-git for-each-ref --format='%(refname)' | while IFS= read -r ref; do
-    [ "$ref" = "$branch" ] || printf 'delete %s\n' "$ref"
-done | git update-ref --no-deref --stdin
-git remote | while IFS= read -r remote; do
-    git config --remove-section "remote.$remote" </dev/null
-done
-dir=$(git rev-parse --absolute-git-dir)
-rm -rf "$dir/logs" "$dir/worktrees" "$dir/FETCH_HEAD" "$dir/ORIG_HEAD" "$dir/MERGE_HEAD" \
-    "$dir/CHERRY_PICK_HEAD" "$dir/REVERT_HEAD" "$dir/BISECT_LOG"
-git config core.logAllRefUpdates false
-"#;
-
 #[cfg(test)]
 mod tests {
     use std::process::Command;

@@ -6,14 +6,15 @@ use std::process::ExitCode;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::Instance;
+use crate::artifact::{Instance, LeakReport};
 use crate::cli::args::{ImagesArgs, OutputArgs};
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
 use crate::cli::{print, print_json, say, select};
+use crate::event::Events;
 use crate::images;
-use crate::sandbox::docker::Engine;
+use crate::sandbox::docker::{DockerSandbox, Engine};
 
 fn instances(args: &ImagesArgs) -> Result<Vec<Instance>, CliError> {
     let settings = Settings::resolve(&args.settings, None)?;
@@ -22,14 +23,22 @@ fn instances(args: &ImagesArgs) -> Result<Vec<Instance>, CliError> {
 }
 
 pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
+    let settings = Settings::resolve(&args.settings, None)?;
     let instances = instances(&args)?;
     let engine = Engine::connect().await?;
-    let statuses = images::check(&instances, &engine).await?;
+    let events = Events::discard();
+    let sandbox = DockerSandbox::new(engine, settings.config.sandbox.clone(), events).await?;
+    let statuses = images::guard(&instances, &sandbox).await?;
     let missing = statuses.iter().filter(|s| s.image.is_some() && s.size.is_none()).count();
     if output.json {
         let rows: Vec<_> = statuses
             .iter()
-            .map(|s| json!({"instance_id": s.instance, "image": s.image, "bytes": s.size, "ours": s.ours}))
+            .map(|s| {
+                json!({
+                    "instance_id": s.instance, "image": s.image, "bytes": s.size, "ours": s.ours,
+                    "leaks": s.leaks,
+                })
+            })
             .collect();
         print_json(&rows)?;
     } else {
@@ -41,6 +50,10 @@ pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitC
                 (Some(image), None) => format!("{image}  missing"),
             };
             let _ = writeln!(text, "{}  {found}", status.instance);
+            let leaks = status.leaks.as_ref().map(LeakReport::summary).unwrap_or_default();
+            if !leaks.is_empty() {
+                let _ = writeln!(text, "  leak guard: {leaks}");
+            }
         }
         print(&text)?;
     }

@@ -8,6 +8,7 @@ mod exec;
 mod listing;
 mod owner;
 mod repository;
+mod seal;
 mod session;
 mod tree_image;
 #[cfg(test)]
@@ -18,5 +19,6 @@ pub use contract::{CONDA_ACTIVATE, CONTRACT};
 pub use engine::{Engine, ImageInfo};
 pub use exec::{ExecSpec, OnOutput};
 pub use listing::ListedImage;
+pub use seal::{SEAL_LABEL, report_of};
 pub use session::DockerSandbox;
 pub use tree_image::TREE_LABEL;
