@@ -83,7 +83,7 @@ const PLANTED: &[(&str, &str, &str)] = &[
     ),
     (
         "clone",
-        "git clone -q . /srv/clone; git -C /srv/clone fetch -q /testbed $future; bare; git prune --expire=now",
+        "git clone -q . /srv/clone; git -C /srv/clone fetch -q /testbed $future:later; bare; git prune --expire=now",
         "repository",
     ),
     (
