@@ -78,6 +78,8 @@ pub struct SandboxConfig {
     pub shm_mib: u64,
     /// Limit of open files of a process.
     pub open_files: u32,
+    /// Largest file that a process of a session may write, in MiB.
+    pub file_mib: u64,
 }
 
 impl Default for SandboxConfig {
@@ -99,6 +101,7 @@ impl Default for SandboxConfig {
             capabilities: capabilities.map(str::to_owned).to_vec(),
             shm_mib: 64,
             open_files: 4096,
+            file_mib: 4096,
         }
     }
 }

@@ -134,6 +134,8 @@ pub struct ExecOutput {
     pub output: Vec<u8>,
     /// Wall time of the command.
     pub duration: Duration,
+    /// Whether a process of it was ended because the session's memory was used up.
+    pub out_of_memory: bool,
 }
 
 impl ExecOutput {
@@ -302,6 +304,16 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// [`SandboxError`] when the command could not be run; a failing command is not an error.
     async fn exec(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError>;
+
+    /// As [`Session::exec`], for commands that follow one another closely: they may share a process
+    /// and so begin at once. They share neither directory nor variables. What an earlier one left
+    /// running may print into a later one's output; a session is for one subject.
+    ///
+    /// # Errors
+    /// As [`Session::exec`].
+    async fn exec_next(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError> {
+        self.exec(request).await
+    }
 
     /// Ends the session and waits until nothing of it is left.
     async fn close(self: Box<Self>);

@@ -5,11 +5,14 @@ mod contract;
 mod download;
 mod engine;
 mod exec;
+#[cfg(test)]
+mod hostile_tests;
 mod listing;
 mod owner;
 mod repository;
 mod seal;
 mod session;
+mod shell;
 mod tree_image;
 #[cfg(test)]
 pub(crate) mod trial;

@@ -13,6 +13,7 @@ use crate::artifact::{InstanceId, Leak, LeakAction, LeakReport};
 use crate::event::Events;
 use crate::sandbox::config::LeakPolicy;
 use crate::sandbox::docker::engine::is_transient;
+use crate::sandbox::docker::shell::{Ran, Shell};
 use crate::sandbox::docker::tree_image::TREE_LABEL;
 use crate::sandbox::docker::{Container, ContainerSpec, Engine, ExecSpec};
 use crate::sandbox::script::{TESTBED, check_script};
@@ -145,6 +146,7 @@ impl DockerSandbox {
         self.config.capabilities.clone_into(&mut spec.capabilities);
         spec.shm_bytes = self.config.shm_mib << 20;
         spec.open_files = self.config.open_files;
+        spec.file_bytes = self.config.file_mib << 20;
         spec
     }
 }
@@ -201,6 +203,7 @@ impl Sandbox for DockerSandbox {
             offline: self.config.network == "none",
             spent: AtomicBool::new(false),
             closed: false,
+            shell: tokio::sync::Mutex::default(),
         };
         Ok(Box::new(session))
     }
@@ -234,9 +237,23 @@ struct DockerSession {
     offline: bool,
     spent: AtomicBool,
     closed: bool,
+    /// Taken out while it works, so that one whose work was given up is not used again.
+    shell: tokio::sync::Mutex<Option<Shell>>,
 }
 
 impl DockerSession {
+    /// How a request's command is run.
+    fn spec(&self, script: &str) -> ExecSpec {
+        let mut spec = ExecSpec::script(script).activated();
+        spec.output_bytes = self.output_bytes;
+        if self.offline {
+            // Without them pip retries for a minute before it fails; `0` is how it spells that
+            // builds use what is installed.
+            spec = spec.env("PIP_NO_INDEX", "1").env("PIP_NO_BUILD_ISOLATION", "0");
+        }
+        spec
+    }
+
     fn check(&self) -> Result<(), SandboxError> {
         if self.spent.load(Ordering::Acquire) {
             return Err(SandboxError::Ended {
@@ -275,18 +292,42 @@ impl Session for DockerSession {
     async fn exec(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError> {
         self.check()?;
         check_script(&request.script)?;
-        let mut spec = ExecSpec::script(&request.script).activated().timeout(request.timeout);
-        spec.output_bytes = self.output_bytes;
-        if self.offline {
-            // Without them pip retries for a minute before it fails; `0` is how it spells that
-            // builds use what is installed.
-            spec = spec.env("PIP_NO_INDEX", "1").env("PIP_NO_BUILD_ISOLATION", "0");
-        }
+        let spec = self.spec(&request.script).timeout(request.timeout);
         let output = self.container.exec(&spec).await?;
         if !matches!(output.status, ExecStatus::Exited(_)) {
             self.spent.store(true, Ordering::Release);
         }
         Ok(output)
+    }
+
+    async fn exec_next(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError> {
+        self.check()?;
+        check_script(&request.script)?;
+        let mut kept = self.shell.lock().await;
+        // A second shell for a script that the first, ended by what ran before, did not begin.
+        for _ in 0..2 {
+            let mut shell = match kept.take() {
+                Some(shell) => shell,
+                None => self.container.shell(self.spec("")).await?,
+            };
+            let ran =
+                shell.run(&self.container, &request.script, request.timeout, self.output_bytes);
+            match ran.await? {
+                Ran::Done(output) => {
+                    *kept = Some(shell);
+                    return Ok(output);
+                }
+                Ran::Last(output) => {
+                    if !matches!(output.status, ExecStatus::Exited(_)) {
+                        self.spent.store(true, Ordering::Release);
+                    }
+                    return Ok(output);
+                }
+                Ran::Never => {}
+            }
+        }
+        drop(kept);
+        self.exec(request).await
     }
 
     async fn close(mut self: Box<Self>) {
@@ -458,6 +499,7 @@ mod tests {
             offline: true,
             spent: AtomicBool::new(false),
             closed: false,
+            shell: tokio::sync::Mutex::default(),
         };
         drop(session);
         for _ in 0..100 {
