@@ -33,6 +33,8 @@ pub struct ScriptRun {
     pub duration: Duration,
     /// The last lines of its output, for people.
     pub tail: String,
+    /// Whether a process of it was ended because the session's memory was used up.
+    pub out_of_memory: bool,
 }
 
 /// The sentinels, in the order of [`ScriptVerdict`]'s first three variants.
@@ -85,28 +87,32 @@ pub async fn run_script(
 ) -> Result<ScriptRun, SandboxError> {
     let nonce = nonce();
     let path = format!("reproduce/{name}.py");
-    let upload = Upload {
-        path: path.clone(),
-        content: mark(source, &nonce).into_bytes(),
-        executable: false,
+    let marked = mark(source, &nonce);
+    let folder = quote(&format!("{}/reproduce", session.scratch()));
+    let file = quote(&format!("{}/{path}", session.scratch()));
+    let put = if marked.len() <= MAX_WRITTEN && !marked.contains('\0') {
+        let text = quote(&marked);
+        format!("[ -d {folder} ] || mkdir -p {folder}; printf %s {text} >{file} || exit\n")
+    } else {
+        let content = marked.into_bytes();
+        session.upload(&[Upload { path, content, executable: false }]).await?;
+        String::new()
     };
-    session.upload(&[upload]).await?;
-    let output = session
-        .exec(&ExecRequest {
-            script: format!(
-                "{}python -B {}/{path}",
-                import_from_the_tree(session.workdir()),
-                quote(session.scratch())
-            ),
-            timeout,
-        })
-        .await?;
+    // Emptied, so that a script that comes later does not find this one.
+    let run = format!("python -B {file}\nagent_status=$?\n: >{file}\nexit $agent_status");
+    let script = format!("{put}{}{run}", import_from_the_tree(session.workdir()));
+    let output = session.exec_next(&ExecRequest { script, timeout }).await?;
     Ok(ScriptRun {
         verdict: verdict(&output, &nonce),
         duration: output.duration,
         tail: tail(&output.text().replace(&format!(" {nonce}"), ""), 12),
+        out_of_memory: output.out_of_memory,
     })
 }
+
+/// A longer script is uploaded; a shorter one is written by the shell's own means, which saves the
+/// call. Bash reads what comes through a pipe byte by byte.
+const MAX_WRITTEN: usize = 200 << 10;
 
 /// Imports come from the work tree even where the image holds an installed copy (requests), and
 /// from `src/` where a project keeps its packages there without being installed.
@@ -128,9 +134,13 @@ pub async fn apply_patch(
 ) -> Result<Result<(), String>, SandboxError> {
     let upload = Upload { path: "candidate.diff".into(), content: patch.into(), executable: false };
     session.upload(&[upload]).await?;
-    let script =
-        format!("git apply --whitespace=nowarn {}/candidate.diff", quote(session.scratch()));
-    let output = session.exec(&ExecRequest { script, timeout }).await?;
+    // The repository's settings may name programs.
+    let script = format!(
+        "git -c core.fsmonitor=false -c core.hooksPath=/dev/null apply --whitespace=nowarn \
+         {}/candidate.diff",
+        quote(session.scratch())
+    );
+    let output = session.exec_next(&ExecRequest { script, timeout }).await?;
     Ok(if output.success() { Ok(()) } else { Err(tail(&output.text(), 5)) })
 }
 
@@ -145,6 +155,8 @@ pub struct SuiteRun {
     pub duration: Duration,
     /// The last lines of the log, for people.
     pub tail: String,
+    /// Whether a process of it was ended because the session's memory was used up.
+    pub out_of_memory: bool,
 }
 
 /// Runs test files (or labels) with the repository's own test command.
@@ -160,13 +172,14 @@ pub async fn run_suite(
     let directives = directives.iter().map(|d| quote(d)).collect::<Vec<_>>().join(" ");
     let call = reported(command, &directives, session.scratch());
     let script = format!("{}{call}", import_from_the_tree(session.workdir()));
-    let output = session.exec(&ExecRequest { script, timeout }).await?;
+    let output = session.exec_next(&ExecRequest { script, timeout }).await?;
     let text = output.text();
     Ok(SuiteRun {
         statuses: testlog::parse(command.log_format, &text).into_iter().collect(),
         status: output.status,
         duration: output.duration,
         tail: tail(&text, 20),
+        out_of_memory: output.out_of_memory,
     })
 }
 
@@ -211,6 +224,7 @@ mod tests {
             status: ExecStatus::Exited(0),
             output: printed.replace("<n>", "#n").into_bytes(),
             duration: Duration::ZERO,
+            out_of_memory: false,
         };
         verdict(&output, "#n")
     }

@@ -3,6 +3,7 @@
 //! the only things written in formats of our own; benchmark rows are converted at the edge.
 
 mod candidate;
+mod environment;
 mod execution;
 mod id;
 mod instance;
@@ -15,6 +16,7 @@ mod rules;
 mod usage;
 
 pub use candidate::{Candidate, CandidateStatus};
+pub use environment::{EnvironmentRecord, Leak, LeakAction, LeakReport};
 pub use execution::{Execution, Executions, Outcome, Subject, TestKind};
 pub use id::{CandidateId, InstanceId, InvalidId, TestId};
 pub use instance::{Instance, LogFormat, TestCommand};

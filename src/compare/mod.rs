@@ -31,6 +31,7 @@ pub fn evidence(dir: &InstanceDir) -> Result<Evidence, StoreError> {
         tests: dir.tests()?,
         executions: dir.executions()?,
         ranking: dir.ranking()?,
+        environment: dir.environment()?,
     })
 }
 

@@ -127,8 +127,8 @@ pub(super) async fn judge(
     config: &EvaluateConfig,
     folder: &Folder,
 ) -> Result<Verdict, Trouble> {
-    let mut environment = sandbox.prepare(spec).await?;
-    environment.as_published = config.rules.runs_bare();
+    let spec = EnvironmentSpec { as_published: config.rules.runs_bare(), ..spec.clone() };
+    let environment = sandbox.prepare(&spec).await?;
     let lifetime = config.limits.lifetime.max(config.timeout + 4 * config.step_timeout);
     let mut limits = Limits { lifetime, ..config.limits.clone() };
     if config.rules.runs_bare() {

@@ -95,7 +95,14 @@ pub(super) fn sample_environment(instance: &Instance) -> Result<EnvironmentSpec,
 
 fn spec(instance: &Instance, files: Files) -> EnvironmentSpec {
     let id = instance.id.clone();
-    EnvironmentSpec { instance: id, image: None, tree: Arc::new(files), install: None }
+    EnvironmentSpec {
+        instance: id,
+        image: None,
+        tree: Arc::new(files),
+        install: None,
+        base_commit: None,
+        as_published: false,
+    }
 }
 
 /// A row of the project; `change` may alter it.

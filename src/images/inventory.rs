@@ -6,10 +6,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::{Instance, InstanceId};
+use crate::artifact::{Instance, InstanceId, Leak, LeakAction, LeakReport};
 use crate::event::Events;
 use crate::sandbox::SandboxError;
-use crate::sandbox::docker::{Engine, ImageInfo, TREE_LABEL};
+use crate::sandbox::docker::{DockerSandbox, Engine, ImageInfo, SEAL_LABEL, TREE_LABEL};
 
 /// Prefix of our labels. Containers of ours carry others, which images do not inherit.
 const PREFIX: &str = "agent.image.";
@@ -74,6 +74,8 @@ pub struct ImageStatus {
     pub size: Option<u64>,
     /// Whether it was built by us.
     pub ours: bool,
+    /// What the leak guard found in it, if it has looked.
+    pub leaks: Option<LeakReport>,
 }
 
 /// Looks for the images of instances.
@@ -95,9 +97,38 @@ pub async fn check(
             image: instance.image.clone(),
             size: info.as_ref().map(|info| info.size),
             ours: info.is_some_and(|info| label(&info, KIND).is_some()),
+            leaks: None,
         });
     }
     Ok(statuses)
+}
+
+/// As [`check`], and looks through the images that are here with the leak guard, as a run would.
+///
+/// # Errors
+/// As [`check`]; an image without a repository is told in its record.
+pub async fn guard(
+    instances: &[Instance],
+    sandbox: &DockerSandbox,
+) -> Result<Vec<ImageStatus>, SandboxError> {
+    let mut statuses = check(instances, sandbox.engine()).await?;
+    for (status, instance) in statuses.iter_mut().zip(instances) {
+        if let (Some(image), Some(_)) = (&status.image, status.size) {
+            let base = Some(instance.base_commit.as_str());
+            let looked = sandbox.look_through(&status.instance, image, base).await;
+            status.leaks = Some(match looked {
+                Err(SandboxError::Setup { detail, .. }) => unfit(detail),
+                looked => looked?,
+            });
+        }
+    }
+    Ok(statuses)
+}
+
+/// The record of an image that cannot be looked through.
+fn unfit(detail: String) -> LeakReport {
+    let leak = Leak { kind: "image".to_owned(), action: LeakAction::Unchecked, count: 1, detail };
+    LeakReport { found: vec![leak], ..LeakReport::default() }
 }
 
 /// Pulls the images of instances that are not here; instances that name none are passed over.
@@ -150,6 +181,8 @@ pub async fn prune(only: Option<&[String]>, engine: &Engine) -> Result<Pruned, S
     if only.is_none() {
         // What the sandbox made of trees that have no image of their own.
         ours.extend(engine.images_labelled(TREE_LABEL).await?);
+        // What the leak guard made of the images of others.
+        ours.extend(engine.images_labelled(SEAL_LABEL).await?);
     }
     // Instances before the environments that they are made from.
     let mut order: BTreeMap<(bool, String), String> = BTreeMap::new();

@@ -21,4 +21,4 @@ pub use environment::{LOCAL_BASE, PIP};
 pub use error::ImageError;
 pub use eval_script::EvalScriptError;
 pub use files::FilesError;
-pub use inventory::{ImageStatus, Pruned, check, prune, pull};
+pub use inventory::{ImageStatus, Pruned, check, guard, prune, pull};

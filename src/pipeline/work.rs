@@ -268,13 +268,17 @@ impl<'a> Work<'a> {
                 image: self.instance.image.clone(),
                 tree: Arc::new(BaseTree::new(Arc::clone(&self.checkout))),
                 install: self.instance.install.clone(),
+                base_commit: Some(self.instance.base_commit.clone()),
+                as_published: false,
             };
-            tokio::select! {
+            let environment = tokio::select! {
                 environment = self.tools.sandbox.prepare(&spec) => {
-                    environment.map_err(|error| PipelineError::Stage(error.into()))
+                    environment.map_err(|error| PipelineError::Stage(error.into()))?
                 }
-                () = self.tools.cancel.cancelled() => Err(StageError::Cancelled.into()),
-            }
+                () = self.tools.cancel.cancelled() => return Err(StageError::Cancelled.into()),
+            };
+            self.dir.save_environment(&environment.record(self.tools.sandbox.name()))?;
+            Ok(environment)
         };
         self.environment.get_or_try_init(prepare).await
     }

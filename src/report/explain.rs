@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::artifact::{
-    Candidate, Execution, InstanceOutcome, Localization, Outcome, Ranking, ReproductionTest,
-    Subject, TestKind,
+    Candidate, EnvironmentRecord, Execution, InstanceOutcome, Localization, Outcome, Ranking,
+    ReproductionTest, Subject, TestKind,
 };
 use crate::report::Funnel;
 
@@ -24,6 +24,8 @@ pub struct Evidence {
     pub executions: Vec<Execution>,
     /// The order.
     pub ranking: Option<Ranking>,
+    /// Where it ran.
+    pub environment: Option<EnvironmentRecord>,
 }
 
 /// Text for the terminal, without colours; ends with a line end.
@@ -39,7 +41,28 @@ pub fn explain(instance: &str, evidence: &Evidence) -> String {
     table(&mut out, evidence);
     weights(&mut out, evidence);
     rejected(&mut out, evidence);
+    environment(&mut out, evidence);
     out
+}
+
+fn environment(out: &mut String, evidence: &Evidence) {
+    let Some(record) = &evidence.environment else { return };
+    let image = record.image.as_deref().unwrap_or("a copy of the base commit's tree");
+    let _ = writeln!(out, "\nenvironment\n  {}: {image}", record.sandbox);
+    let Some(leaks) = &record.leaks else { return };
+    if leaks.found.is_empty() {
+        let _ = writeln!(out, "  leak guard: nothing beside or after HEAD {:.12}", leaks.head);
+    }
+    for leak in &leaks.found {
+        let _ = writeln!(
+            out,
+            "  leak guard: {} {} {}: {}",
+            leak.action.name(),
+            leak.count,
+            leak.kind,
+            leak.detail
+        );
+    }
 }
 
 /// One line on how an instance ended, for a table of many; without a line end.

@@ -18,6 +18,32 @@ pub enum PullPolicy {
     Never,
 }
 
+/// What becomes of later commits, other copies and the like in an image that others made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeakPolicy {
+    /// They are removed where nothing needs them. An image whose HEAD itself lies after the base
+    /// commit is refused.
+    #[default]
+    Remove,
+    /// An image that has any is refused.
+    Refuse,
+    /// They are recorded and stay.
+    Warn,
+}
+
+impl LeakPolicy {
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Remove => "remove",
+            Self::Refuse => "refuse",
+            Self::Warn => "warn",
+        }
+    }
+}
+
 /// Settings of the sandboxes, section `[sandbox]`. The local sandbox heeds the limits and
 /// `install_seconds`; the rest is Docker's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,12 +74,16 @@ pub struct SandboxConfig {
     pub public_base: String,
     /// When images are fetched from a registry.
     pub pull: PullPolicy,
+    /// What becomes of later commits and other copies of the project in an image.
+    pub leaks: LeakPolicy,
     /// Capabilities that root keeps inside; all others are dropped.
     pub capabilities: Vec<String>,
     /// Size of `/dev/shm` in MiB.
     pub shm_mib: u64,
     /// Limit of open files of a process.
     pub open_files: u32,
+    /// Largest file that a process of a session may write, in MiB.
+    pub file_mib: u64,
 }
 
 impl Default for SandboxConfig {
@@ -72,9 +102,11 @@ impl Default for SandboxConfig {
             base_image: "agent-base:bookworm".to_owned(),
             public_base: "python:3.11-bookworm".to_owned(),
             pull: PullPolicy::Missing,
+            leaks: LeakPolicy::Remove,
             capabilities: capabilities.map(str::to_owned).to_vec(),
             shm_mib: 64,
             open_files: 4096,
+            file_mib: 4096,
         }
     }
 }

@@ -10,7 +10,7 @@ mod process;
 mod retake;
 mod script;
 
-pub use config::{PullPolicy, SandboxConfig};
+pub use config::{LeakPolicy, PullPolicy, SandboxConfig};
 pub use connect::{Choice, connect, remove_leftovers};
 pub use host::HostNetwork;
 pub use local::LocalSandbox;
@@ -27,7 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use crate::artifact::InstanceId;
+use crate::artifact::{EnvironmentRecord, InstanceId, LeakReport};
 
 /// The files of a base commit, for sandboxes that must lay them out themselves.
 pub trait TreeSource: Send + Sync {
@@ -52,6 +52,11 @@ pub struct EnvironmentSpec {
     pub tree: Arc<dyn TreeSource>,
     /// Command that installs the tree once it is laid out; only used together with `tree`.
     pub install: Option<String>,
+    /// The commit that the image's HEAD must be, or have as its parent; unchecked if absent.
+    pub base_commit: Option<String>,
+    /// Whether sessions find the image as it was published, later history included: the leak guard
+    /// leaves it alone. Only for graders of finished patches.
+    pub as_published: bool,
 }
 
 /// A prepared environment: as many sessions as wanted start from it.
@@ -65,11 +70,23 @@ pub struct Environment {
     pub digest: Option<String>,
     /// Directory to copy from (local).
     pub root: Option<PathBuf>,
-    /// Whether sessions find the repository as the image has it, later history included. Only for
-    /// graders of finished patches; false after [`Sandbox::prepare`].
-    pub as_published: bool,
     /// What it was prepared from, where it may have to be prepared again (several hosts).
     pub origin: Option<Origin>,
+    /// What the image held beside and after the base commit; absent for one made from its tree.
+    pub leaks: Option<LeakReport>,
+}
+
+impl Environment {
+    /// For the files of a run. `sandbox` is the sandbox's name.
+    #[must_use]
+    pub fn record(&self, sandbox: &str) -> EnvironmentRecord {
+        EnvironmentRecord {
+            sandbox: if self.root.is_some() { "local" } else { sandbox }.to_owned(),
+            image: self.image.clone(),
+            digest: self.digest.clone(),
+            leaks: self.leaks.clone(),
+        }
+    }
 }
 
 /// What an environment was prepared from.
@@ -146,6 +163,8 @@ pub struct ExecOutput {
     pub output: Vec<u8>,
     /// Wall time of the command.
     pub duration: Duration,
+    /// Whether a process of it was ended because the session's memory was used up.
+    pub out_of_memory: bool,
 }
 
 impl ExecOutput {
@@ -220,6 +239,16 @@ pub enum SandboxError {
         /// Which step, and the end of its output.
         detail: String,
     },
+    /// The image holds what came after the base commit, and `sandbox.leaks` forbids that.
+    #[error("image {image} is refused by the leak guard: {found} (all: {summary})")]
+    Leaks {
+        /// Its name.
+        image: String,
+        /// What it is refused for.
+        found: String,
+        /// All that was found.
+        summary: String,
+    },
     /// Files on this machine.
     #[error("cannot {action}")]
     Io {
@@ -242,6 +271,9 @@ impl SandboxError {
             Self::ImageMissing { .. } => {
                 "`agent images pull D` fetches a dataset's images, `agent images build packages` makes that \
                  dataset's, and `bash docker/base.sh` the base of images made from a tree"
+            }
+            Self::Leaks { .. } => {
+                "use an image of the base commit, or `--set sandbox.leaks=warn` if the image is as you want it"
             }
             _ => "",
         }
@@ -326,6 +358,16 @@ pub trait Session: Send + Sync {
     /// # Errors
     /// [`SandboxError`] when the command could not be run; a failing command is not an error.
     async fn exec(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError>;
+
+    /// As [`Session::exec`], for commands that follow one another closely: they may share a process
+    /// and so begin at once. They share neither directory nor variables. What an earlier one left
+    /// running may print into a later one's output; a session is for one subject.
+    ///
+    /// # Errors
+    /// As [`Session::exec`].
+    async fn exec_next(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError> {
+        self.exec(request).await
+    }
 
     /// Ends the session and waits until nothing of it is left.
     async fn close(self: Box<Self>);

@@ -14,7 +14,8 @@ const CHUNK_BYTES: usize = 100_000;
 /// Runs the script that [`script_environment`] passed. It travels in the environment and not in
 /// the arguments, so that a `pkill -f` inside cannot hit the shell that runs it.
 ///
-/// `$1` is the work tree; `$2` is a file to source before `conda activate testbed`, if it exists.
+/// `$1` is the work tree; `$2` is a file to source before `conda activate testbed`, if it exists. A
+/// sourced file sees the arguments of its caller, and conda's activates what they name.
 pub(crate) const RUNNER: &str = r#"
 exec </dev/null 2>&1
 __agent_script=
@@ -24,11 +25,38 @@ for __agent_part in ${!AGENT_SCRIPT_*}; do
 done
 unset __agent_part
 cd "$1" || exit 1
-if [ -n "$2" ] && [ -f "$2" ]; then
-    source "$2" && conda activate testbed || echo "agent: cannot activate the environment testbed"
-fi
+__agent_activate=$2
 set --
+if [ -n "$__agent_activate" ] && [ -f "$__agent_activate" ]; then
+    source "$__agent_activate" && conda activate testbed ||
+        echo "agent: cannot activate the environment testbed"
+fi
+unset __agent_activate
 eval "$__agent_script"
+"#;
+
+/// Runs scripts that come on standard input, each after its mark and both ended by a NUL, one after
+/// the other. The arguments are [`RUNNER`]'s.
+pub(crate) const SHELL: &str = r#"
+exec 9<&0 </dev/null 2>&1
+cd "$1"
+__agent_directory=$1
+__agent_activate=$2
+set --
+if [ -n "$__agent_activate" ] && [ -f "$__agent_activate" ]; then
+    source "$__agent_activate" && conda activate testbed ||
+        echo "agent: cannot activate the environment testbed"
+fi
+while IFS= read -r -u 9 -d '' __agent_mark && IFS= read -r -u 9 -d '' __agent_script; do
+    printf '\n%s begin\n' "$__agent_mark"
+    (
+        exec 9<&-
+        cd "$__agent_directory" || exit 1
+        unset __agent_mark __agent_directory __agent_activate
+        eval "$__agent_script"
+    )
+    printf '\n%s end %d\n' "$__agent_mark" "$?"
+done
 "#;
 
 /// The activation script of SWE-bench's images.
@@ -98,34 +126,6 @@ git_=(git -c safe.directory=* -c commit.gpgSign=false -c core.hooksPath=/dev/nul
 "${git_[@]}" prune --expire=now
 "#;
 
-/// Prepares a session of an image that others made: makes the scratch directory, checks that there
-/// is a repository, and takes away every name by which a commit that is not an ancestor of HEAD
-/// could be found: remotes, tags, other branches, stashes, worktrees, reflogs, `FETCH_HEAD` and
-/// its like. Images of SWE-bench up to 2025-09 kept the fix itself reachable in such ways.
-///
-/// Objects stay where they are: pruning a big repository takes longer than most tests, and
-/// without a name only a search through the object database finds them. Nor can this see whether
-/// HEAD itself lies behind the base commit.
-pub(crate) const STRIP_HISTORY: &str = r#"
-mkdir -p /tmp/agent || exit 1
-cd /testbed || { echo "it has no /testbed"; exit 1; }
-command -v git >/dev/null || { echo "it has no git"; exit 1; }
-git rev-parse -q HEAD >/dev/null 2>&1 || git config --global --add safe.directory '*'
-git rev-parse -q --verify 'HEAD^{commit}' >/dev/null || { echo "/testbed is no repository with a commit"; exit 1; }
-set -e
-branch=$(git symbolic-ref -q HEAD || true)
-git for-each-ref --format='%(refname)' | while IFS= read -r ref; do
-    [ "$ref" = "$branch" ] || printf 'delete %s\n' "$ref"
-done | git update-ref --no-deref --stdin
-git remote | while IFS= read -r remote; do
-    git config --remove-section "remote.$remote" </dev/null
-done
-dir=$(git rev-parse --absolute-git-dir)
-rm -rf "$dir/logs" "$dir/worktrees" "$dir/FETCH_HEAD" "$dir/ORIG_HEAD" "$dir/MERGE_HEAD" \
-    "$dir/CHERRY_PICK_HEAD" "$dir/REVERT_HEAD" "$dir/BISECT_LOG"
-git config core.logAllRefUpdates false
-"#;
-
 #[cfg(test)]
 mod tests {
     use std::process::Command;
@@ -155,6 +155,29 @@ mod tests {
         let body = "é".repeat(300_000);
         let (status, output) = run(&format!("x='{body}'; echo ${{#x}}; echo err >&2"));
         assert_eq!((status, output.as_str()), (0, "300000\nerr\n"));
+    }
+
+    #[test]
+    fn the_file_that_activates_sees_no_arguments() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("activate");
+        std::fs::write(&file, "echo \"$#\"; conda() { echo \"conda $*\"; }").unwrap();
+        for (program, input) in [(RUNNER, ""), (SHELL, "m\0echo on\0")] {
+            let mut child = Command::new("bash")
+                .args(["-c", program, "bash", "/", file.to_str().unwrap()])
+                .envs(script_environment("echo on"))
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            std::io::Write::write_all(&mut stdin, input.as_bytes()).unwrap();
+            drop(stdin);
+            let output = child.wait_with_output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(text.starts_with("0\nconda activate testbed\n"), "{text}");
+            assert!(text.contains("on\n"), "{text}");
+        }
     }
 
     #[test]

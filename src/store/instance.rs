@@ -8,7 +8,8 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{
-    Candidate, Execution, Instance, InstanceOutcome, Localization, Ranking, ReproductionTest, Stage,
+    Candidate, EnvironmentRecord, Execution, Instance, InstanceOutcome, Localization, Ranking,
+    ReproductionTest, Stage,
 };
 use crate::store::StoreError;
 use crate::store::files::{append, lines, make_dir, read_json, read_rows, replace, replace_json};
@@ -232,6 +233,22 @@ impl InstanceDir {
     pub fn save_executions(&self, rows: &[Execution]) -> Result<(), StoreError> {
         let path = self.path.join("executions.jsonl");
         replace(&path, &lines(&path, rows)?)
+    }
+
+    /// `environment.json`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read.
+    pub fn environment(&self) -> Result<Option<EnvironmentRecord>, StoreError> {
+        read_json(&self.path.join("environment.json"))
+    }
+
+    /// Saves `environment.json`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be written.
+    pub fn save_environment(&self, value: &EnvironmentRecord) -> Result<(), StoreError> {
+        replace_json(&self.path.join("environment.json"), value)
     }
 
     /// `ranking.json`.

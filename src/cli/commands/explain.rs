@@ -33,6 +33,7 @@ pub(crate) fn explain(args: &ExplainArgs, output: &OutputArgs) -> Result<ExitCod
             "tests": evidence.tests,
             "executions": evidence.executions,
             "ranking": evidence.ranking,
+            "environment": evidence.environment,
         }))?;
     } else {
         print(&report::explain(instance.as_str(), &evidence))?;

@@ -6,39 +6,45 @@ use std::process::ExitCode;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::Instance;
+use crate::artifact::{Instance, LeakReport};
 use crate::cli::args::{ImagesArgs, OutputArgs, PruneArgs};
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
 use crate::cli::{print, print_json, say, select};
+use crate::event::Events;
 use crate::images;
-use crate::sandbox::docker::Engine;
+use crate::sandbox::docker::{DockerSandbox, Engine};
 
 /// The instances, and the engines that the settings name.
-async fn chosen(args: &ImagesArgs) -> Result<(Vec<Instance>, Vec<Engine>), CliError> {
-    let settings = Settings::resolve(&args.settings, None)?;
+async fn chosen(
+    args: &ImagesArgs,
+    settings: &Settings,
+) -> Result<(Vec<Instance>, Vec<Engine>), CliError> {
     let dataset = select::open_dataset(&args.dataset, &settings.config)?;
     let instances = select::select(&dataset, &args.select)?;
     Ok((instances, session::engines(&settings.config).await?))
 }
 
 pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let (instances, engines) = chosen(&args).await?;
+    let settings = Settings::resolve(&args.settings, None)?;
+    let (instances, engines) = chosen(&args, &settings).await?;
     let (mut missing, mut rows, mut text) = (0, Vec::new(), String::new());
-    for engine in &engines {
-        let host = (engines.len() > 1).then(|| engine.host());
-        if let Some(host) = host {
+    for engine in engines.iter().cloned() {
+        let host = (engines.len() > 1).then(|| engine.host().to_owned());
+        if let Some(host) = &host {
             let _ = writeln!(text, "{host}");
         }
-        for status in images::check(&instances, engine).await? {
+        let config = settings.config.sandbox.clone();
+        let sandbox = DockerSandbox::new(engine, config, Events::discard()).await?;
+        for status in images::guard(&instances, &sandbox).await? {
             missing += usize::from(status.image.is_some() && status.size.is_none());
             let mut row = json!({
                 "instance_id": status.instance, "image": status.image, "bytes": status.size,
-                "ours": status.ours,
+                "ours": status.ours, "leaks": status.leaks,
             });
-            if let Some(host) = host {
-                row["host"] = host.into();
+            if let Some(host) = &host {
+                row["host"] = host.as_str().into();
             }
             rows.push(row);
             let found = match (&status.image, status.size) {
@@ -47,6 +53,10 @@ pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitC
                 (Some(image), None) => format!("{image}  missing"),
             };
             let _ = writeln!(text, "{}  {found}", status.instance);
+            let leaks = status.leaks.as_ref().map(LeakReport::summary).unwrap_or_default();
+            if !leaks.is_empty() {
+                let _ = writeln!(text, "  leak guard: {leaks}");
+            }
         }
     }
     if output.json {
@@ -61,7 +71,7 @@ pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitC
 }
 
 pub(crate) async fn pull(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let (instances, engines) = chosen(&args).await?;
+    let (instances, engines) = chosen(&args, &Settings::resolve(&args.settings, None)?).await?;
     let show = Show { stages: false, json_events: output.json };
     let reporting = Reporting::start(output, show, None)?;
     let cancel = CancellationToken::new();

@@ -78,6 +78,7 @@ fn section(samples: u32) -> Section {
                 chosen: Some(CandidateId(0)),
                 ranked,
             }),
+            environment: None,
         },
         stages: vec![(Stage::Repair, 1.0, EVIL.to_owned())],
         grade: Some(Grade::Unresolved { reason: EVIL.to_owned() }),

@@ -98,14 +98,14 @@ impl Abilities {
         all.into_iter().filter(|(kept, _)| !kept).map(|(_, name)| name).collect()
     }
 
-    /// Limits of a process: open files and, for Podman, processes.
-    pub(super) fn ulimits(&self, files: i64, pids: i64) -> Vec<ResourcesUlimits> {
+    /// Limits of a process: open files, bytes of a file, no core dumps and, for Podman, processes.
+    pub(super) fn ulimits(&self, files: i64, bytes: i64, pids: i64) -> Vec<ResourcesUlimits> {
         let limit = |name: &str, value: i64| ResourcesUlimits {
             name: Some(name.to_owned()),
             soft: Some(value),
             hard: Some(value),
         };
-        let mut limits = vec![limit("nofile", files)];
+        let mut limits = vec![limit("nofile", files), limit("fsize", bytes), limit("core", 0)];
         if self.podman {
             // Without one it asks for millions, which an engine that may not raise its own limit
             // (in a container, in some machines) cannot give, and no container starts.
@@ -150,10 +150,11 @@ mod tests {
     fn limits_that_are_not_kept_are_named() {
         assert_eq!(abilities().unkept(), ["swap", "processes"]);
         assert_eq!(abilities().name(), "docker (Podman 1.0)");
-        let names = |engine: Abilities| -> Vec<Option<String>> {
-            engine.ulimits(7, 8).into_iter().map(|limit| limit.name).collect()
+        let names = |engine: Abilities| -> Vec<String> {
+            engine.ulimits(7, 9, 8).into_iter().filter_map(|limit| limit.name).collect()
         };
-        assert_eq!(names(abilities()), [Some("nofile".to_owned()), Some("nproc".to_owned())]);
-        assert_eq!(names(Abilities { podman: false, ..abilities() }).len(), 1);
+        assert_eq!(names(abilities()), ["nofile", "fsize", "core", "nproc"]);
+        let docker = Abilities { podman: false, ..abilities() };
+        assert_eq!(names(docker), ["nofile", "fsize", "core"]);
     }
 }

@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error as ClientError;
@@ -20,8 +22,10 @@ use crate::sandbox::{Limits, SandboxError};
 
 /// Keeps the container alive for `$1` seconds, then ends it. As process 1 of the container, bash
 /// cannot be killed from inside (`kill -9 -1` by a test would end a `sleep` under an init and the
-/// container with it), and it reaps orphans whenever a `sleep` ends.
-const KEEP_ALIVE: &str = r#"trap "" TERM INT HUP QUIT; while ((SECONDS < $1)); do sleep 5; done"#;
+/// container with it), and it reaps orphans. It waits on a pipe that nobody writes to, by a builtin
+/// command: without a `sleep`, which a test may delete, a loop around it would spin.
+const KEEP_ALIVE: &str = r#"trap "" TERM INT HUP QUIT; exec 3<> <(:)
+while ((SECONDS < $1)); do read -rt 5 -u 3; done"#;
 
 /// A container to create.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +46,8 @@ pub struct ContainerSpec {
     pub shm_bytes: u64,
     /// Limit of open files of a process.
     pub open_files: u32,
+    /// Largest file that a process may write, in bytes.
+    pub file_bytes: u64,
 }
 
 impl ContainerSpec {
@@ -59,6 +65,7 @@ impl ContainerSpec {
             capabilities: capabilities.map(str::to_owned).to_vec(),
             shm_bytes: 64 << 20,
             open_files: 4096,
+            file_bytes: 16 << 30,
         }
     }
 
@@ -81,7 +88,11 @@ impl ContainerSpec {
             cap_drop: Some(vec!["ALL".to_owned()]),
             cap_add: Some(self.capabilities.clone()),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
-            ulimits: Some(abilities.ulimits(files, i64::from(self.limits.pids))),
+            ulimits: Some(abilities.ulimits(
+                files,
+                number(self.file_bytes.max(1 << 20)),
+                i64::from(self.limits.pids),
+            )),
             shm_size: Some(number(self.shm_bytes)),
             binds: Some(binds.collect()),
             // Without a network the engine writes no entry for the host's own name.
@@ -121,6 +132,8 @@ pub struct Container {
     pub(super) engine: Engine,
     id: String,
     instance: InstanceId,
+    /// Processes that had been ended for want of memory when it was last asked.
+    pub(super) oom_kills: Arc<AtomicU64>,
 }
 
 impl Engine {
@@ -142,8 +155,12 @@ impl Engine {
                 return Err(self.error(&format!("create a container of {}", spec.image), error));
             }
         };
-        let container =
-            Container { engine: self.clone(), id: created.id, instance: spec.instance.clone() };
+        let container = Container {
+            engine: self.clone(),
+            id: created.id,
+            instance: spec.instance.clone(),
+            oom_kills: Arc::default(),
+        };
         if let Err(error) = self.docker.start_container(&container.id, None).await {
             container.remove().await;
             return Err(self.error(&format!("start a container of {}", spec.image), error));

@@ -1,12 +1,15 @@
 //! A command in a container: bounded in time and output, and never held up by what it leaves
 //! behind.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bollard::errors::Error as ClientError;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use futures_util::StreamExt;
+use tokio::io::AsyncWrite;
 
 use crate::sandbox::capture::Capture;
 use crate::sandbox::docker::Container;
@@ -15,13 +18,13 @@ use crate::sandbox::{ExecOutput, ExecStatus, SandboxError};
 
 /// How often a command that is still connected is looked at: its main process may have ended while
 /// a daemon that it started holds the pipe.
-const LOOK: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 
 /// How long output is still read after the main process has ended.
-const GRACE: Duration = Duration::from_millis(300);
+pub(super) const GRACE: Duration = Duration::from_millis(300);
 
 /// How long a killed container may take to end.
-const ENDING: Duration = Duration::from_secs(10);
+pub(super) const ENDING: Duration = Duration::from_secs(10);
 
 /// How long a container is watched whose command was killed by somebody else.
 const DOUBT: Duration = Duration::from_millis(400);
@@ -123,7 +126,7 @@ impl Container {
     /// is; [`SandboxError::Call`] if the program cannot be started.
     pub async fn exec(&self, spec: &ExecSpec) -> Result<ExecOutput, SandboxError> {
         let begin = Instant::now();
-        let (exec, stream) = self.start(spec).await?;
+        let (exec, stream, _) = self.start(spec, false).await?;
         let mut capture = Capture::new(spec.output_bytes);
         let read = self.read(&exec, stream, spec, begin, &mut capture);
         let end = read.await?;
@@ -135,19 +138,51 @@ impl Container {
             }
             End::Finished => ExecStatus::Exited(self.exit_code(&exec).await?),
         };
-        Ok(ExecOutput { status, output: capture.finish(), duration })
+        let output = capture.finish();
+        let out_of_memory = self.ran_out_of_memory(status, &output).await;
+        Ok(ExecOutput { status, output, duration, out_of_memory })
     }
 
-    async fn start(
+    /// Whether the kernel has ended a process for want of memory since the last such question. The
+    /// engine does not say so of a container that lives on, so the container's control group is
+    /// asked, where there is reason to.
+    pub(super) async fn ran_out_of_memory(&self, status: ExecStatus, output: &[u8]) -> bool {
+        let end = &output[output.len().saturating_sub(4096)..];
+        let killed =
+            status == ExecStatus::Exited(137) || memchr::memmem::find(end, b"Killed").is_some();
+        if !killed || !matches!(status, ExecStatus::Exited(_)) {
+            return false;
+        }
+        // Control groups of version 2, then 1.
+        let files = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
+        for file in files {
+            let spec = ExecSpec::command(&["cat", file]).timeout(ENDING);
+            let Ok((exec, stream, _)) = self.start(&spec, false).await else { return false };
+            let mut capture = Capture::new(4096);
+            let read = self.read(&exec, stream, &spec, Instant::now(), &mut capture).await;
+            let text = capture.finish();
+            if !matches!(read, Ok(End::Finished)) {
+                return false;
+            }
+            if let Some(kills) = oom_kills(&String::from_utf8_lossy(&text)) {
+                return kills > self.oom_kills.swap(kills, Ordering::AcqRel);
+            }
+        }
+        false
+    }
+
+    pub(super) async fn start(
         &self,
         spec: &ExecSpec,
-    ) -> Result<(String, impl futures_util::Stream<Item = Chunk> + Unpin), SandboxError> {
+        stdin: bool,
+    ) -> Result<Started<impl futures_util::Stream<Item = Chunk> + Unpin + use<>>, SandboxError>
+    {
         let options = CreateExecOptions {
             cmd: Some(spec.command.clone()),
             env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
             working_dir: Some(spec.directory.clone()),
             user: spec.user.clone(),
-            attach_stdin: Some(false),
+            attach_stdin: Some(stdin),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(false),
@@ -165,7 +200,7 @@ impl Container {
             Err(error) => return Err(self.error(action, error).await),
         };
         match started {
-            StartExecResults::Attached { output, input: _ } => Ok((exec, output)),
+            StartExecResults::Attached { output, input } => Ok((exec, output, input)),
             StartExecResults::Detached => Err(SandboxError::Ended {
                 instance: self.instance().clone(),
                 detail: "the engine did not attach to the command".to_owned(),
@@ -224,13 +259,13 @@ impl Container {
 
     /// Kills the container while its output is still read: an engine whose reader waits for the
     /// kill takes ten seconds over it (20.10).
-    fn kill_aside(&self) {
+    pub(super) fn kill_aside(&self) {
         let container = self.clone();
         tokio::spawn(async move { container.kill().await });
     }
 
     /// Whether the main process of a command still runs.
-    async fn exec_runs(&self, exec: &str) -> Result<bool, SandboxError> {
+    pub(super) async fn exec_runs(&self, exec: &str) -> Result<bool, SandboxError> {
         match self.engine.docker.inspect_exec(exec).await {
             Ok(state) => Ok(state.running.unwrap_or(false)),
             // The engine forgets commands with their container.
@@ -240,7 +275,7 @@ impl Container {
     }
 
     /// The exit status of a command that has ended.
-    async fn exit_code(&self, exec: &str) -> Result<i32, SandboxError> {
+    pub(super) async fn exit_code(&self, exec: &str) -> Result<i32, SandboxError> {
         // The engine closes the stream a moment before it notes the status.
         for _ in 0..100 {
             match self.engine.docker.inspect_exec(exec).await {
@@ -268,7 +303,15 @@ impl Container {
     }
 }
 
-type Chunk = Result<bollard::container::LogOutput, ClientError>;
+/// Processes that the kernel has ended, as a control group's file says.
+fn oom_kills(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// An exec's id, its output and its input.
+pub(super) type Started<S> = (String, S, Pin<Box<dyn AsyncWrite + Send>>);
+
+pub(super) type Chunk = Result<bollard::container::LogOutput, ClientError>;
 
 #[cfg(test)]
 mod tests {
@@ -304,6 +347,11 @@ mod tests {
         let hog = "python3 -c \"x = bytearray(900 << 20); print(len(x))\"";
         let output = container.exec(&script(hog)).await.unwrap();
         assert_eq!(output.status, ExecStatus::Exited(137), "{}", output.text());
+        assert!(output.out_of_memory);
+        let killed = container.exec(&script("kill -9 $BASHPID")).await.unwrap();
+        assert_eq!((killed.status, killed.out_of_memory), (ExecStatus::Exited(137), false));
+        let child = container.exec(&script(&format!("{hog} & wait $!; echo on"))).await.unwrap();
+        assert!(child.out_of_memory, "{}", child.text());
         let output = container.exec(&script("echo alive")).await.unwrap();
         assert_eq!(output.text(), "alive\n");
         container.remove().await;

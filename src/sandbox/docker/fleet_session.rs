@@ -83,6 +83,10 @@ impl Session for FleetSession {
         self.on_host(self.session().exec(request)).await
     }
 
+    async fn exec_next(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError> {
+        self.on_host(self.session().exec_next(request)).await
+    }
+
     async fn close(mut self: Box<Self>) {
         let Some(session) = self.session.take() else { return };
         let container = session.container().clone();

@@ -10,11 +10,15 @@ mod exec;
 mod fleet;
 mod fleet_session;
 mod host;
+#[cfg(test)]
+mod hostile_tests;
 mod listing;
 mod owner;
 mod reach;
 mod repository;
+mod seal;
 mod session;
+mod shell;
 mod tree_image;
 #[cfg(test)]
 pub(crate) mod trial;
@@ -28,5 +32,6 @@ pub use engine::{Engine, ImageInfo};
 pub use exec::{ExecSpec, OnOutput};
 pub use fleet::Fleet;
 pub use listing::ListedImage;
+pub use seal::{SEAL_LABEL, report_of};
 pub use session::DockerSandbox;
 pub use tree_image::TREE_LABEL;

@@ -9,13 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use crate::artifact::InstanceId;
+use crate::artifact::{InstanceId, Leak, LeakAction, LeakReport};
 use crate::event::Events;
-use crate::sandbox::capture::end_of;
+use crate::sandbox::config::LeakPolicy;
 use crate::sandbox::docker::engine::is_transient;
+use crate::sandbox::docker::shell::{Ran, Shell};
 use crate::sandbox::docker::tree_image::TREE_LABEL;
 use crate::sandbox::docker::{Container, ContainerSpec, Engine, ExecSpec};
-use crate::sandbox::script::{STRIP_HISTORY, TESTBED, check_script};
+use crate::sandbox::script::{TESTBED, check_script};
 use crate::sandbox::{
     Environment, EnvironmentSpec, ExecOutput, ExecRequest, ExecStatus, Limits, PullPolicy, Sandbox,
     SandboxConfig, SandboxError, Session, Upload,
@@ -39,6 +40,7 @@ pub struct DockerSandbox {
 struct Prepared {
     image: String,
     digest: Option<String>,
+    leaks: Option<LeakReport>,
 }
 
 impl DockerSandbox {
@@ -108,15 +110,43 @@ impl DockerSandbox {
             image: image.clone(),
             detail: "it was here a moment ago and is gone".to_owned(),
         })?;
-        Ok(Prepared { digest: Some(info.digest.unwrap_or(info.id)), image })
+        if spec.as_published || info.labels.contains_key(TREE_LABEL) {
+            // An image of our own has one commit and nothing else.
+            return Ok(Prepared {
+                digest: Some(info.digest.unwrap_or(info.id)),
+                image,
+                leaks: None,
+            });
+        }
+        let base = spec.base_commit.as_deref();
+        let (sealed, report) = self.sealed(&spec.instance, &image, &info, base).await?;
+        let events = self.events.of(&spec.instance);
+        let summary = report.summary();
+        if let Some(leak) = refused(&report, self.config.leaks) {
+            return Err(SandboxError::Leaks { image, found: leak.detail.clone(), summary });
+        }
+        if !summary.is_empty() {
+            events.notice(format!("leak guard, {image}: {summary}"));
+        }
+        Ok(Prepared {
+            digest: Some(info.digest.unwrap_or(info.id)),
+            image: sealed,
+            leaks: Some(report),
+        })
     }
 
-    fn container_spec(&self, image: &str, instance: &InstanceId, limits: &Limits) -> ContainerSpec {
+    pub(super) fn container_spec(
+        &self,
+        image: &str,
+        instance: &InstanceId,
+        limits: &Limits,
+    ) -> ContainerSpec {
         let mut spec = ContainerSpec::new(image, instance.clone(), limits.clone());
         self.config.network.clone_into(&mut spec.network);
         self.config.capabilities.clone_into(&mut spec.capabilities);
         spec.shm_bytes = self.config.shm_mib << 20;
         spec.open_files = self.config.open_files;
+        spec.file_bytes = self.config.file_mib << 20;
         spec
     }
 }
@@ -134,25 +164,25 @@ impl DockerSandbox {
             return Err(setup("it was prepared by another kind of sandbox".to_owned()));
         };
         let container = self.engine.create(&self.container_spec(image, instance, limits)).await?;
-        let session = DockerSession {
+        Ok(DockerSession {
             container,
             output_bytes: limits.output_bytes,
             offline: self.config.network == "none",
             spent: AtomicBool::new(false),
             closed: false,
-        };
-        // Images of our own have one commit and nothing to strip.
-        let ours =
-            self.engine.image(image).await?.is_some_and(|i| i.labels.contains_key(TREE_LABEL));
-        let keep = ours || environment.as_published;
-        let script = if keep { "mkdir -p /tmp/agent" } else { STRIP_HISTORY };
-        let begun = session.container.exec(&ExecSpec::script(script)).await?;
-        if !begun.success() {
-            let said = end_of(&begun.text(), 1000).to_owned();
-            return Err(setup(format!("image {image} does not fit: {said}")));
-        }
-        Ok(session)
+            shell: tokio::sync::Mutex::default(),
+        })
     }
+}
+
+/// What an image is refused for.
+fn refused(report: &LeakReport, policy: LeakPolicy) -> Option<&Leak> {
+    report.visible().find(|leak| match policy {
+        LeakPolicy::Warn => false,
+        LeakPolicy::Refuse => true,
+        // Nothing can take away the commits that HEAD is made of.
+        LeakPolicy::Remove => leak.kind == "head" && leak.action == LeakAction::Kept,
+    })
 }
 
 #[async_trait]
@@ -163,7 +193,9 @@ impl Sandbox for DockerSandbox {
 
     async fn prepare(&self, spec: &EnvironmentSpec) -> Result<Environment, SandboxError> {
         let key = match &spec.image {
-            Some(image) => format!("image {image}"),
+            Some(image) => {
+                format!("image {image} {:?} {}", spec.base_commit, spec.as_published)
+            }
             None => format!("tree {} {}", spec.tree.id(), spec.install.as_deref().unwrap_or("")),
         };
         let cell = {
@@ -177,7 +209,7 @@ impl Sandbox for DockerSandbox {
             digest: prepared.digest,
             root: None,
             origin: None,
-            as_published: false,
+            leaks: prepared.leaks,
         })
     }
 
@@ -218,6 +250,8 @@ pub(super) struct DockerSession {
     offline: bool,
     spent: AtomicBool,
     closed: bool,
+    /// Taken out while it works, so that one whose work was given up is not used again.
+    shell: tokio::sync::Mutex<Option<Shell>>,
 }
 
 impl DockerSession {
@@ -228,6 +262,18 @@ impl DockerSession {
     /// Whether a command ran into its limit.
     pub(super) fn is_spent(&self) -> bool {
         self.spent.load(Ordering::Acquire)
+    }
+
+    /// How a request's command is run.
+    fn spec(&self, script: &str) -> ExecSpec {
+        let mut spec = ExecSpec::script(script).activated();
+        spec.output_bytes = self.output_bytes;
+        if self.offline {
+            // Without them pip retries for a minute before it fails; `0` is how it spells that
+            // builds use what is installed.
+            spec = spec.env("PIP_NO_INDEX", "1").env("PIP_NO_BUILD_ISOLATION", "0");
+        }
+        spec
     }
 
     fn check(&self) -> Result<(), SandboxError> {
@@ -268,18 +314,42 @@ impl Session for DockerSession {
     async fn exec(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError> {
         self.check()?;
         check_script(&request.script)?;
-        let mut spec = ExecSpec::script(&request.script).activated().timeout(request.timeout);
-        spec.output_bytes = self.output_bytes;
-        if self.offline {
-            // Without them pip retries for a minute before it fails; `0` is how it spells that
-            // builds use what is installed.
-            spec = spec.env("PIP_NO_INDEX", "1").env("PIP_NO_BUILD_ISOLATION", "0");
-        }
+        let spec = self.spec(&request.script).timeout(request.timeout);
         let output = self.container.exec(&spec).await?;
         if !matches!(output.status, ExecStatus::Exited(_)) {
             self.spent.store(true, Ordering::Release);
         }
         Ok(output)
+    }
+
+    async fn exec_next(&self, request: &ExecRequest) -> Result<ExecOutput, SandboxError> {
+        self.check()?;
+        check_script(&request.script)?;
+        let mut kept = self.shell.lock().await;
+        // A second shell for a script that the first, ended by what ran before, did not begin.
+        for _ in 0..2 {
+            let mut shell = match kept.take() {
+                Some(shell) => shell,
+                None => self.container.shell(self.spec("")).await?,
+            };
+            let ran =
+                shell.run(&self.container, &request.script, request.timeout, self.output_bytes);
+            match ran.await? {
+                Ran::Done(output) => {
+                    *kept = Some(shell);
+                    return Ok(output);
+                }
+                Ran::Last(output) => {
+                    if !matches!(output.status, ExecStatus::Exited(_)) {
+                        self.spent.store(true, Ordering::Release);
+                    }
+                    return Ok(output);
+                }
+                Ran::Never => {}
+            }
+        }
+        drop(kept);
+        self.exec(request).await
     }
 
     async fn close(mut self: Box<Self>) {
@@ -316,50 +386,6 @@ mod tests {
     async fn said(session: &dyn Session, script: &str) -> String {
         let request = ExecRequest { script: script.to_owned(), timeout: 60 * SECOND };
         session.exec(&request).await.unwrap().text().into_owned()
-    }
-
-    /// An image whose repository holds a later commit, reachable in every way that was seen.
-    async fn leaky_image(engine: &Engine, reference: &str) {
-        let container = trial::container(engine).await;
-        let script =
-            "set -e; git init -q -b main .; git config user.name a; git config user.email a@b
-            echo 1 > f; git add f; git commit -qm base
-            echo fix > f; git commit -qam FUTURE; git tag v2; git branch later
-            git update-ref refs/remotes/origin/main HEAD; git remote add origin https://x.invalid/y
-            git update-ref refs/stash HEAD; git rev-parse HEAD > .git/FETCH_HEAD
-            git reset -q --hard HEAD~1; git commit -q --allow-empty -m SWE-bench";
-        let output = container.exec(&ExecSpec::script(script)).await.unwrap();
-        assert!(output.success(), "{}", output.text());
-        engine.commit(&container, reference, &[]).await.unwrap();
-        container.remove().await;
-    }
-
-    #[tokio::test]
-    async fn later_history_cannot_be_reached_from_a_session() {
-        let Some(engine) = trial::engine().await else { return };
-        let image = format!("agent-trial:leaky-{}", std::process::id());
-        leaky_image(&engine, &image).await;
-        let info = engine.image(&image).await.unwrap().unwrap();
-        assert_eq!(info.labels.get("agent").map(String::as_str), Some(""), "images are unmarked");
-        let sandbox = sandbox(&engine, "leak").await;
-        let spec = EnvironmentSpec { image: Some(image.clone()), ..trial::spec("leak", None) };
-        let environment = sandbox.prepare(&spec).await.unwrap();
-        let session = sandbox.start(&environment, &trial::limits()).await.unwrap();
-        let found = said(&*session, "git log --all --reflog --format=%s; git remote; git tag; git branch -a; cat .git/FETCH_HEAD; git stash list").await;
-        assert_eq!(
-            found,
-            "SWE-bench\nbase\n* main\ncat: .git/FETCH_HEAD: No such file or directory\n"
-        );
-        assert_eq!(said(&*session, "git status --porcelain; cat f; pwd").await, "1\n/testbed\n");
-        session.close().await;
-        let published = Environment { as_published: true, ..environment };
-        let session = sandbox.start(&published, &trial::limits()).await.unwrap();
-        assert_eq!(
-            said(&*session, "git remote; git tag; ls -d /tmp/agent").await,
-            "origin\nv2\n/tmp/agent\n"
-        );
-        session.close().await;
-        engine.remove_image(&image).await.unwrap();
     }
 
     #[tokio::test]
@@ -478,8 +504,7 @@ mod tests {
         assert!(matches!(error, SandboxError::ImageMissing { .. }), "{error}");
         let spec =
             EnvironmentSpec { image: Some(trial::BASE.to_owned()), ..trial::spec("bare", None) };
-        let environment = sandbox.prepare(&spec).await.unwrap();
-        let error = sandbox.start(&environment, &trial::limits()).await.err().unwrap().to_string();
+        let error = sandbox.prepare(&spec).await.err().unwrap().to_string();
         assert!(error.contains("/testbed is no repository with a commit"), "{error}");
         let absent = ContainerSpec::new("agent-trial:no", trial::instance(), trial::limits());
         let created = engine.create(&absent).await;
@@ -496,6 +521,7 @@ mod tests {
             offline: true,
             spent: AtomicBool::new(false),
             closed: false,
+            shell: tokio::sync::Mutex::default(),
         };
         drop(session);
         for _ in 0..100 {

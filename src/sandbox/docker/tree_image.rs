@@ -19,7 +19,7 @@ use crate::scratch;
 pub const TREE_LABEL: &str = "agent.tree";
 
 /// Changes when images must be made anew although their inputs are the same.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 /// Where the CA bundle lies while the install command runs.
 const CA_BUNDLE: &str = "tmp/agent-install/ca.pem";
@@ -91,7 +91,9 @@ impl DockerSandbox {
             step("install", exec).await?;
             step("commit what the install command changed", ExecSpec::script(AMEND_COMMIT)).await?;
         }
-        step("clean up", ExecSpec::script("rm -rf /tmp/agent-install").in_directory("/")).await?;
+        // Sessions start without a command of their own, so their scratch directory is made here.
+        let last = "rm -rf /tmp/agent-install; mkdir -p /tmp/agent";
+        step("clean up", ExecSpec::script(last).in_directory("/")).await?;
         let changes =
             [format!("LABEL {TREE_LABEL}={}", spec.tree.id()), format!("WORKDIR {TESTBED}")];
         self.engine.commit(container, reference, &changes).await?;

@@ -94,5 +94,7 @@ pub(crate) fn spec(marker: &str, install: Option<&str>) -> EnvironmentSpec {
         image: None,
         tree: Arc::new(Files::package(marker)),
         install: install.map(str::to_owned),
+        base_commit: None,
+        as_published: false,
     }
 }

@@ -118,8 +118,8 @@ impl Sandbox for LocalSandbox {
             image: None,
             digest: None,
             root: Some(root.clone()),
-            as_published: false,
             origin: None,
+            leaks: None,
         })
     }
 

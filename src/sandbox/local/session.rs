@@ -174,7 +174,7 @@ impl LocalSession {
         if status == ExecStatus::TimedOut && left < timeout {
             return Err(self.ended("its life ended while a command ran"));
         }
-        Ok(ExecOutput { status, output: capture.finish(), duration })
+        Ok(ExecOutput { status, output: capture.finish(), duration, out_of_memory: false })
     }
 
     fn spawn(

@@ -323,6 +323,17 @@ impl<'a> Lab<'a> {
         Execution { subject, test: test.to_owned(), kind, outcome, seconds }
     }
 
+    /// A failure for want of memory says more of the limit than of the change.
+    fn tell_memory(&self, out_of_memory: bool, what: &str) {
+        if out_of_memory {
+            let limit = self.inputs.limits.memory_bytes >> 20;
+            self.tools.events.notice(format!(
+                "{}: {what} ran out of memory (sandbox.memory_mib is {limit})",
+                self.candidate.id
+            ));
+        }
+    }
+
     async fn regression(
         &mut self,
         config: &ExecuteConfig,
@@ -350,6 +361,7 @@ impl<'a> Lab<'a> {
         let command = set.command.as_ref().expect("a set with passing tests has a command");
         let run = harness::run_suite(session, command, &set.directives, timeout).await?;
         let outcomes = regression::outcomes(&set.passing, &run);
+        self.tell_memory(run.out_of_memory, "the regression tests");
         if !matches!(run.status, crate::sandbox::ExecStatus::Exited(_)) {
             self.close().await;
         }
@@ -384,6 +396,7 @@ impl<'a> Lab<'a> {
             return Ok(self.row(&name, kind, Outcome::NotRun, 0.0));
         };
         let run = harness::run_script(session, &name, &test.source, timeout).await?;
+        self.tell_memory(run.out_of_memory, &name);
         let outcome = match run.verdict {
             ScriptVerdict::Resolved => Outcome::Pass,
             ScriptVerdict::Reproduced => Outcome::Fail,

@@ -315,6 +315,7 @@ mod tests {
             status,
             duration: Duration::ZERO,
             tail: String::new(),
+            out_of_memory: false,
         };
         let of =
             |run: &SuiteRun| outcomes(&wanted, run).into_iter().map(|(_, o)| o).collect::<Vec<_>>();

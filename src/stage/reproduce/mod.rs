@@ -270,6 +270,9 @@ fn describe(run: &ScriptRun) -> (BaseVerdict, String) {
         ScriptVerdict::Resolved => {
             (BaseVerdict::Resolved, "does not show the issue on the base commit".into())
         }
+        ScriptVerdict::Other if run.out_of_memory => {
+            (BaseVerdict::Other, format!("out of memory: {}", run.tail))
+        }
         ScriptVerdict::Other => (BaseVerdict::Other, run.tail.clone()),
         ScriptVerdict::Timeout => (BaseVerdict::Timeout, "past its time or output limit".into()),
     }
