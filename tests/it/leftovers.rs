@@ -183,23 +183,31 @@ enum Blow {
     Full,
 }
 
+fn blows() -> Vec<Blow> {
+    let mut blows: Vec<Blow> = (0..30).map(|_| Blow::Kill).collect();
+    blows.insert(24, Blow::Stop("-KILL"));
+    blows.insert(16, Blow::Full);
+    blows.insert(8, Blow::Stop("-TERM"));
+    blows
+}
+
+/// The stand-in for both runs.
+async fn model(place: &Place) -> Standin {
+    let datasets = vec![dataset(place)];
+    scripts(place);
+    let scripts = Some(place.path("scripts"));
+    let latency = Duration::from_millis(30);
+    let config = StandinConfig { datasets, scripts, latency, seed: 3, ..StandinConfig::default() };
+    Standin::start(config).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_thirty_kills_two_restarts_and_a_full_disk_all_is_done_once_and_nothing_is_left() {
     let Some(mut daemon) = Daemon::start() else { return };
     let place = Place::new();
-    let dataset = dataset(&place);
-    scripts(&place);
     std::fs::create_dir(place.path("tmp")).unwrap();
     let disk = Disk::mount(place.path("disk"));
-    let standin = Standin::start(StandinConfig {
-        datasets: vec![dataset],
-        scripts: Some(place.path("scripts")),
-        latency: Duration::from_millis(30),
-        seed: 3,
-        ..StandinConfig::default()
-    })
-    .await
-    .unwrap();
+    let standin = model(&place).await;
     let url = standin.base_url();
     let command = |run: &str, daemon: &Daemon| {
         let mut command = place.command(&["run", "rows.jsonl", "--repos", "repos", "-o", run]);
@@ -217,10 +225,7 @@ async fn after_thirty_kills_two_restarts_and_a_full_disk_all_is_done_once_and_no
     let whole = progress(&place, "calm");
     let networks = daemon.list("network").len();
 
-    let mut blows: Vec<Blow> = (0..30).map(|_| Blow::Kill).collect();
-    blows.insert(24, Blow::Stop("-KILL"));
-    blows.insert(16, Blow::Full);
-    blows.insert(8, Blow::Stop("-TERM"));
+    let blows = blows();
     let count = blows.len();
     // A run that is through before all blows have fallen is judged, and another one begun.
     let mut runs = 0;

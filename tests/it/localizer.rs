@@ -160,7 +160,7 @@ fn given_regression_tests_take_the_place_of_the_choice() {
     });
     place.write("tests.txt", &format!("{listed}\n"));
     place.ok(&[&args[..], &with].concat());
-    assert_eq!(regression(&place, "run", instance), [one.clone()]);
+    assert_eq!(regression(&place, "run", instance), std::slice::from_ref(one));
     let record = json(&place.path("run/run.json"));
     assert_eq!(record["settings"]["run.regression_tests"]["value"], "tests.txt");
 
