@@ -61,5 +61,6 @@ cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 cargo check --quiet --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz
 say "evaluators"
 python3 -B -m unittest discover -q -s evaluation/localization
+python3 -B -m unittest discover -q -s evaluation/grading
 say "tests"
 cargo test --quiet --no-fail-fast

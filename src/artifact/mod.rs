@@ -11,6 +11,7 @@ mod message;
 mod prediction;
 mod ranking;
 mod reproduction;
+mod rules;
 mod usage;
 
 pub use candidate::{Candidate, CandidateStatus};
@@ -22,4 +23,5 @@ pub use message::Message;
 pub use prediction::{Cause, InstanceOutcome, Prediction, Stage};
 pub use ranking::{RankedCandidate, Ranking};
 pub use reproduction::{BaseVerdict, ReproductionTest};
+pub use rules::{ExitStatusLine, Rules};
 pub use usage::Usage;

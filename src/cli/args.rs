@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::artifact::{InstanceId, LogFormat};
+use crate::cli::evaluate_args::EvaluateArgs;
 use crate::cli::index_args::IndexCommand;
 use crate::cli::pack_args::{PackArgs, ReportArgs};
 use crate::cli::runs_args::{DiffArgs, MergeArgs, ReplayArgs};
@@ -286,26 +287,6 @@ pub(crate) struct LocalizeArgs {
     #[arg(long, value_name = "PATH", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "absent, without a value, with a value")]
     pub(crate) replay: Option<Option<PathBuf>>,
-    #[command(flatten)]
-    pub(crate) settings: SettingsArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EvaluateArgs {
-    /// Dataset: sample, packages, or a .jsonl or .json file
-    #[arg(value_name = "DATASET")]
-    pub(crate) dataset: String,
-    /// Predictions (.jsonl or .json), or `gold` for the reference patches
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) predictions: PathBuf,
-    /// Directory of the report [default: graded, beside the predictions]
-    #[arg(short = 'o', long = "output", value_name = "DIR")]
-    pub(crate) output: Option<PathBuf>,
-    /// Run all tests again instead of taking verdicts about equal patches and rows
-    #[arg(long)]
-    pub(crate) fresh: bool,
-    #[command(flatten)]
-    pub(crate) select: SelectArgs,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::artifact::Instance;
 use crate::cli::session;
 use crate::config::Config;
-use crate::evaluate::{EvaluateConfig, SpecError};
+use crate::evaluate::{Again, EvaluateConfig, Rules, SpecError};
 use crate::pipeline::BaseTree;
 use crate::repo::{self, Checkout};
 use crate::sandbox::EnvironmentSpec;
@@ -16,13 +16,16 @@ use crate::sandbox::EnvironmentSpec;
 const STEP_SECONDS: u64 = 120;
 
 /// The limits of an evaluation that the settings ask for.
-pub(crate) fn limits(config: &Config, reuse: bool) -> EvaluateConfig {
+pub(crate) fn limits(config: &Config, rules: Rules, again: Vec<Again>) -> EvaluateConfig {
+    // The harness's own limit of one call to the engine.
+    let step = if rules.runs_bare() { 1800 } else { STEP_SECONDS };
     EvaluateConfig {
         timeout: Duration::from_secs(config.evaluate.timeout),
-        step_timeout: Duration::from_secs(STEP_SECONDS),
+        step_timeout: Duration::from_secs(step),
         limits: config.sandbox.limits(),
         jobs: session::or_cores(config.run.sessions).get(),
-        reuse,
+        rules,
+        again,
     }
 }
 

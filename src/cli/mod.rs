@@ -10,6 +10,7 @@ mod commands;
 mod comparison;
 mod environment;
 mod error;
+mod evaluate_args;
 mod given;
 mod graded;
 mod index_args;

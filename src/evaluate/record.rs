@@ -1,4 +1,4 @@
-//! What became of one prediction, on disk: found again only for the same patch and the same row.
+//! What became of one prediction, on disk: found again only for the same patch, row and rules.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::InstanceId;
+use crate::artifact::{InstanceId, Rules};
 use crate::evaluate::InstanceReport;
 
 /// Bumped when a verdict gains another meaning, so that older ones are not taken.
@@ -44,6 +44,8 @@ pub enum ErrorKind {
     OutputLimit,
     /// The row does not say how it is graded.
     NotGradable,
+    /// The official harness loses the instance by a mistake of its own; only by its rules.
+    Lost,
     /// Engine, image, repository or disk: the prediction is not to blame.
     Infra,
 }
@@ -58,13 +60,9 @@ impl ErrorKind {
             Self::TestsTimedOut => "tests_timed_out",
             Self::OutputLimit => "output_limit",
             Self::NotGradable => "not_gradable",
+            Self::Lost => "lost",
             Self::Infra => "infra",
         }
-    }
-
-    /// Whether the same patch would surely end in the same way again.
-    fn is_final(self) -> bool {
-        matches!(self, Self::PatchNotApplied | Self::OutputLimit)
     }
 }
 
@@ -72,9 +70,34 @@ impl ErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     schema: u32,
-    /// Digest of the row that was graded against.
-    row: String,
+    #[serde(flatten)]
+    question: Question,
     verdict: Verdict,
+}
+
+/// What a verdict is about, besides the patch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Question {
+    /// By whose rules.
+    #[serde(default)]
+    pub(super) rules: Rules,
+    /// Digest of the row that was graded against.
+    pub(super) row: String,
+    /// Seconds that the tests had; 0 in records of older versions.
+    #[serde(default)]
+    pub(super) timeout: u64,
+}
+
+impl Question {
+    /// Whether an earlier verdict answers this question. More time may end a timeout otherwise.
+    fn is_answered_by(&self, record: &Record) -> bool {
+        let earlier = &record.question;
+        let timed_out =
+            matches!(&record.verdict, Verdict::Error { kind: ErrorKind::TestsTimedOut, .. });
+        earlier.rules == self.rules
+            && earlier.row == self.row
+            && !(timed_out && earlier.timeout < self.timeout)
+    }
 }
 
 /// The files of one instance below the output folder.
@@ -90,18 +113,14 @@ impl Folder {
         Self { dir: out.join(id.as_str()), id: id.clone() }
     }
 
-    /// An earlier verdict about exactly this patch and row, unless another try might end better.
-    pub(super) fn earlier(&self, patch: &str, row: &str) -> Option<Verdict> {
+    /// An earlier verdict about exactly this patch, row and rules.
+    pub(super) fn earlier(&self, patch: &str, question: &Question) -> Option<Verdict> {
         let text = fs::read(self.dir.join("evaluation.json")).ok()?;
         let record: Record = serde_json::from_slice(&text).ok()?;
         let same = record.schema == SCHEMA
-            && record.row == row
+            && question.is_answered_by(&record)
             && fs::read(self.dir.join("patch.diff")).is_ok_and(|kept| kept == patch.as_bytes());
-        let settled = match &record.verdict {
-            Verdict::Graded { report } => !report.infra_failure,
-            Verdict::Error { kind, .. } => kind.is_final(),
-        };
-        (same && settled).then_some(record.verdict)
+        same.then_some(record.verdict)
     }
 
     /// Removes what an earlier evaluation left and writes the patch.
@@ -121,10 +140,18 @@ impl Folder {
         write(&self.dir.join("run_instance.log"), log.as_bytes())
     }
 
-    /// The saved output of the tests.
-    pub(super) fn read_log(&self) -> Option<String> {
-        let bytes = fs::read(self.dir.join("test_output.txt")).ok()?;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
+    /// The saved output of the tests. The harness also looks for signs in what came before and
+    /// after them.
+    pub(super) fn read_logs(&self, rules: Rules) -> Option<String> {
+        let read = |name: &str| {
+            let bytes = fs::read(self.dir.join(name)).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let tests = read("test_output.txt");
+        match (tests, read("run_instance.log").filter(|_| rules != Rules::Ours)) {
+            (Some(tests), Some(steps)) => Some(tests + "\n" + &steps),
+            (tests, steps) => tests.or(steps),
+        }
     }
 
     /// Writes the output of the tests.
@@ -134,12 +161,13 @@ impl Folder {
 
     /// Writes the verdict: `report.json` in the harness's shape if there is one, and last the
     /// record that makes it found again.
-    pub(super) fn finish(&self, row: &str, verdict: &Verdict) -> io::Result<()> {
+    pub(super) fn finish(&self, question: &Question, verdict: &Verdict) -> io::Result<()> {
         if let Verdict::Graded { report } = verdict {
-            let report = serde_json::json!({ self.id.as_str(): report });
+            let report = serde_json::json!({ self.id.as_str(): report.written(question.rules) });
             write(&self.dir.join("report.json"), pretty(&report)?.as_bytes())?;
         }
-        let record = Record { schema: SCHEMA, row: row.to_owned(), verdict: verdict.clone() };
+        let (question, verdict) = (question.clone(), verdict.clone());
+        let record = Record { schema: SCHEMA, question, verdict };
         write(&self.dir.join("evaluation.json"), pretty(&record)?.as_bytes())
     }
 }
@@ -164,7 +192,8 @@ mod tests {
     use super::*;
     use crate::artifact::LogFormat;
     use crate::dataset::{EvalType, Gold};
-    use crate::evaluate::grade;
+    use crate::evaluate::again::is_kept;
+    use crate::evaluate::{Again, grade};
 
     fn gold() -> Gold {
         Gold {
@@ -180,33 +209,78 @@ mod tests {
         }
     }
 
+    fn graded(log: &str) -> Verdict {
+        let report = grade(Rules::Ours, LogFormat::Pytest, &gold(), log).unwrap();
+        Verdict::Graded { report: Box::new(report) }
+    }
+
+    fn refused(kind: ErrorKind) -> Verdict {
+        Verdict::Error { kind, message: "no".to_owned() }
+    }
+
+    fn question(rules: Rules, row: &str, timeout: u64) -> Question {
+        Question { rules, row: row.to_owned(), timeout }
+    }
+
     #[test]
-    fn a_verdict_is_found_for_the_same_patch_and_row_only() {
+    fn a_verdict_is_found_for_the_same_patch_row_and_rules_only() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path(), &InstanceId::new("o__n-1").unwrap());
-        let mut report = grade(LogFormat::Pytest, &gold(), "the log of a killed run\nKilled\n");
-        let broken = Verdict::Graded { report: Box::new(report.clone()) };
-        assert!(report.infra_failure);
-        report.infra_failure = false;
-        let refused = |kind| Verdict::Error { kind, message: "no".to_owned() };
+        let asked = question(Rules::Ours, "row", 60);
         let applied = refused(ErrorKind::PatchNotApplied);
-        assert_eq!(folder.earlier("patch", "row"), None);
+        assert_eq!(folder.earlier("patch", &asked), None);
         folder.begin("patch").unwrap();
-        assert_eq!(folder.earlier("patch", "row"), None);
-        folder.finish("row", &applied).unwrap();
-        assert_eq!(folder.earlier("patch", "row"), Some(applied));
-        assert_eq!(folder.earlier("other", "row"), None);
-        assert_eq!(folder.earlier("patch", "other"), None);
+        assert_eq!(folder.earlier("patch", &asked), None);
+        folder.finish(&asked, &applied).unwrap();
+        assert_eq!(folder.earlier("patch", &asked), Some(applied.clone()));
+        assert_eq!(folder.earlier("other", &asked), None);
+        assert_eq!(folder.earlier("patch", &question(Rules::Ours, "other", 60)), None);
+        for rules in [Rules::Harness5, Rules::Harness4] {
+            assert_eq!(folder.earlier("patch", &question(rules, "row", 60)), None, "{rules:?}");
+        }
+        assert!(folder.earlier("patch", &question(Rules::Ours, "row", 600)).is_some());
 
         folder.begin("patch").unwrap();
-        assert_eq!(folder.earlier("patch", "row"), None, "an interrupted evaluation counted");
-        for kind in [ErrorKind::Infra, ErrorKind::TestsTimedOut, ErrorKind::TestPatchNotApplied] {
-            folder.finish("row", &refused(kind)).unwrap();
-            assert_eq!(folder.earlier("patch", "row"), None, "{kind:?} was not tried again");
-        }
-        folder.finish("row", &broken).unwrap();
-        assert_eq!(folder.earlier("patch", "row"), None);
-        folder.finish("row", &Verdict::Graded { report: Box::new(report) }).unwrap();
-        assert!(folder.earlier("patch", "row").is_some());
+        assert_eq!(folder.earlier("patch", &asked), None, "an interrupted evaluation counted");
+        folder.finish(&asked, &refused(ErrorKind::TestsTimedOut)).unwrap();
+        assert!(folder.earlier("patch", &question(Rules::Ours, "row", 30)).is_some());
+        assert_eq!(folder.earlier("patch", &question(Rules::Ours, "row", 600)), None);
+
+        // Records of versions before rules were ours.
+        let old = serde_json::json!({"schema": SCHEMA, "row": "row", "verdict": applied});
+        fs::write(dir.path().join("o__n-1/evaluation.json"), old.to_string()).unwrap();
+        assert!(folder.earlier("patch", &asked).is_some());
+    }
+
+    #[test]
+    fn infrastructure_failures_alone_are_made_anew_unless_more_is_asked_for() {
+        let marked = |parts: &str| {
+            graded(&format!(">>>>> Start Test Output\n{parts}\n>>>>> End Test Output\n"))
+        };
+        let killed = graded("the log of a killed run\nKilled\n");
+        let cases = [
+            ("resolved", marked("PASSED a")),
+            ("unresolved", marked("FAILED a")),
+            ("killed", killed),
+            ("infra", refused(ErrorKind::Infra)),
+            ("timeout", refused(ErrorKind::TestsTimedOut)),
+            ("no apply", refused(ErrorKind::PatchNotApplied)),
+            ("flood", refused(ErrorKind::OutputLimit)),
+            ("lost", refused(ErrorKind::Lost)),
+            ("test patch", refused(ErrorKind::TestPatchNotApplied)),
+            ("no row", refused(ErrorKind::NotGradable)),
+        ];
+        let made_anew = |again: &[Again]| -> Vec<&str> {
+            let anew = cases.iter().filter(|(_, verdict)| !is_kept(verdict, again));
+            anew.map(|(name, _)| *name).collect()
+        };
+        assert_eq!(made_anew(&[]), ["killed", "infra", "no row"]);
+        assert_eq!(made_anew(&[Again::Infra]), ["killed", "infra", "no row"]);
+        assert_eq!(made_anew(&[Again::Timeout]), ["killed", "infra", "timeout", "no row"]);
+        assert_eq!(made_anew(&[Again::Harness]), ["killed", "infra", "test patch", "no row"]);
+        assert_eq!(made_anew(&[Again::Error]).len(), 8);
+        assert_eq!(made_anew(&[Again::Unresolved]), ["unresolved", "killed", "infra", "no row"]);
+        assert_eq!(made_anew(&[Again::Resolved]), ["resolved", "killed", "infra", "no row"]);
+        assert_eq!(made_anew(&[Again::All]).len(), cases.len());
     }
 }

@@ -6,18 +6,23 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::InstanceId;
+use crate::artifact::{InstanceId, Rules};
 use crate::dataset::Dataset;
 use crate::evaluate::record::{pretty, write};
 use crate::evaluate::{ErrorKind, Predictions, Verdict};
-use crate::testlog::infra::{self, Tier};
+use crate::testlog::infra::{self, Sign, Tier};
 
 /// Counts and sorted id lists over all instances of a dataset.
 ///
 /// `completed` holds the graded ones: `resolved` and `unresolved`. `error` holds predictions with
 /// a patch and without a verdict. The infrastructure's failures are listed apart but stay in
 /// `error` or `unresolved`.
+///
+/// `judged` is the denominator that is the model's: submitted predictions, empty ones included,
+/// without those that were not judged because the infrastructure failed (`not_judged_infra`), the
+/// gold tests could not be set up (`harness_error`) or the evaluation was stopped (`cancelled`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[expect(missing_docs, reason = "the names are the harness's, explained above")]
 pub struct RunReport {
     pub total_instances: usize,
@@ -41,6 +46,12 @@ pub struct RunReport {
     pub failure_reasons: BTreeMap<InstanceId, String>,
     pub error_ids: Vec<InstanceId>,
     pub schema_version: u32,
+    /// Ours: by whose rules.
+    pub rules: Rules,
+    /// Ours: submitted predictions that were judged.
+    pub judged_instances: usize,
+    /// Ours: not judged because the infrastructure failed; the next evaluation tries them again.
+    pub not_judged_infra_ids: Vec<InstanceId>,
     /// Ours: each error with its kind and a message.
     pub errors: BTreeMap<InstanceId, RunError>,
     /// Ours: of the errors, those in which the gold tests themselves could not be set up.
@@ -66,6 +77,7 @@ impl RunReport {
     /// Sums up. `verdicts` lacks the predictions that were not evaluated; `log_of` gives the saved
     /// output of an instance's tests, which is searched for signs where a prediction is unresolved.
     pub(super) fn new(
+        rules: Rules,
         dataset: &Dataset,
         predictions: &Predictions,
         verdicts: &BTreeMap<InstanceId, Verdict>,
@@ -76,6 +88,7 @@ impl RunReport {
             submitted_instances: predictions.len(),
             submitted_ids: predictions.iter().map(|p| p.instance_id.clone()).collect(),
             schema_version: 2,
+            rules,
             dataset: dataset.source().to_owned(),
             dataset_digest: dataset.digest().to_owned(),
             ..Self::default()
@@ -101,6 +114,10 @@ impl RunReport {
         report.ambiguous_failure_instances = report.ambiguous_failure_ids.len();
         report.empty_patch_instances = report.empty_patch_ids.len();
         report.error_instances = report.error_ids.len();
+        let not_judged = report.not_judged_infra_ids.len()
+            + report.harness_error_ids.len()
+            + report.cancelled_ids.len();
+        report.judged_instances = report.submitted_instances.saturating_sub(not_judged);
         report
     }
 
@@ -110,6 +127,7 @@ impl RunReport {
         verdict: &Verdict,
         log_of: impl Fn(&InstanceId) -> Option<String>,
     ) {
+        let sign_of = |id: &InstanceId| log_of(id).and_then(|log| infra::classify(&log));
         match verdict {
             Verdict::Graded { report } => {
                 self.completed_ids.push(id.clone());
@@ -118,21 +136,27 @@ impl RunReport {
                     return;
                 }
                 self.unresolved_ids.push(id.clone());
-                if let Some(sign) = log_of(id).and_then(|log| infra::classify(&log)) {
-                    self.failure_reasons.insert(id.clone(), sign.reason.to_owned());
-                    self.sign(id, sign.tier);
-                }
+                self.sign(id, sign_of(id));
             }
             Verdict::Error { kind, message } => {
                 self.error_ids.push(id.clone());
-                self.failure_reasons.insert(id.clone(), kind.name().to_owned());
                 match kind {
-                    ErrorKind::Infra => self.sign(id, Tier::Environment),
-                    ErrorKind::TestsTimedOut => self.sign(id, Tier::Ambiguous),
+                    ErrorKind::Infra => self.not_judged_infra_ids.push(id.clone()),
                     ErrorKind::TestPatchNotApplied | ErrorKind::NotGradable => {
                         self.harness_error_ids.push(id.clone());
                     }
-                    ErrorKind::PatchNotApplied | ErrorKind::OutputLimit => {}
+                    _ => {}
+                }
+                let tier = match kind {
+                    ErrorKind::Infra => Some(Tier::Environment),
+                    ErrorKind::TestsTimedOut => Some(Tier::Ambiguous),
+                    _ => None,
+                };
+                if self.rules == Rules::Ours {
+                    self.failure_reasons.insert(id.clone(), kind.name().to_owned());
+                    self.tier(id, tier);
+                } else {
+                    self.sign(id, sign_of(id));
                 }
                 let error = RunError { kind: *kind, message: message.clone() };
                 self.errors.insert(id.clone(), error);
@@ -140,15 +164,36 @@ impl RunReport {
         }
     }
 
-    fn sign(&mut self, id: &InstanceId, tier: Tier) {
-        match tier {
-            Tier::Environment => self.infra_failure_ids.push(id.clone()),
-            Tier::Ambiguous => self.ambiguous_failure_ids.push(id.clone()),
+    fn sign(&mut self, id: &InstanceId, sign: Option<Sign>) {
+        if let Some(sign) = sign {
+            self.failure_reasons.insert(id.clone(), sign.reason.to_owned());
+            self.tier(id, Some(sign.tier));
         }
     }
 
-    /// Writes `report.json` into `out`.
+    fn tier(&mut self, id: &InstanceId, tier: Option<Tier>) {
+        match tier {
+            Some(Tier::Environment) => self.infra_failure_ids.push(id.clone()),
+            Some(Tier::Ambiguous) => self.ambiguous_failure_ids.push(id.clone()),
+            None => {}
+        }
+    }
+
+    /// Writes `report.json` into `out`. By rules that do not know some of the fields they are left
+    /// out.
     pub(super) fn save(&self, out: &Path) -> io::Result<()> {
-        write(&out.join("report.json"), pretty(self)?.as_bytes())
+        let mut value = serde_json::to_value(self)?;
+        if let Some(fields) = value.as_object_mut().filter(|_| !self.rules.reports_infra()) {
+            for newer in [
+                "infra_failure_instances",
+                "ambiguous_failure_instances",
+                "infra_failure_ids",
+                "ambiguous_failure_ids",
+                "failure_reasons",
+            ] {
+                fields.remove(newer);
+            }
+        }
+        write(&out.join("report.json"), pretty(&value)?.as_bytes())
     }
 }

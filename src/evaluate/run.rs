@@ -10,11 +10,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::{Instance, InstanceId, Prediction};
+use crate::artifact::{Instance, InstanceId, Prediction, Rules};
 use crate::dataset::{Dataset, Row};
-use crate::evaluate::record::Folder;
+use crate::evaluate::again::is_kept;
+use crate::evaluate::record::{Folder, Question};
 use crate::evaluate::session::{Plan, Trouble, judge};
-use crate::evaluate::{ErrorKind, Predictions, RunReport, Verdict};
+use crate::evaluate::{Again, ErrorKind, Predictions, RunReport, Verdict};
 use crate::event::Events;
 use crate::sandbox::{EnvironmentSpec, Limits, Sandbox};
 
@@ -29,8 +30,11 @@ pub struct EvaluateConfig {
     pub limits: Limits,
     /// Instances evaluated at the same time, at least 1.
     pub jobs: usize,
-    /// Whether verdicts of earlier evaluations about the same patch and row are taken.
-    pub reuse: bool,
+    /// By whose rules.
+    pub rules: Rules,
+    /// Earlier verdicts about the same patch, row and rules that are made anew; those that an
+    /// infrastructure failure left are in any case, all others are taken.
+    pub again: Vec<Again>,
 }
 
 /// All that an evaluation needs besides predictions.
@@ -122,8 +126,8 @@ where
             events.of(&id).notice(format!("{} of {all}: {line}", verdicts.len()));
         }
     }
-    let log_of = |id: &InstanceId| Folder::new(out, id).read_log();
-    let report = RunReport::new(dataset, predictions, &verdicts, log_of);
+    let log_of = |id: &InstanceId| Folder::new(out, id).read_logs(config.rules);
+    let report = RunReport::new(config.rules, dataset, predictions, &verdicts, log_of);
     report.save(out).map_err(write)?;
     Ok(report)
 }
@@ -140,10 +144,11 @@ where
 {
     let id = row.instance.id.clone();
     let folder = Folder::new(evaluation.out, &id);
-    let digest = row.digest();
+    let EvaluateConfig { rules, timeout, again, .. } = evaluation.config;
+    let question = Question { rules: *rules, row: row.digest(), timeout: timeout.as_secs() };
     let patch = &prediction.model_patch;
-    if evaluation.config.reuse
-        && let Some(verdict) = folder.earlier(patch, &digest)
+    if let Some(verdict) = folder.earlier(patch, &question)
+        && is_kept(&verdict, again)
     {
         let line = format!("{} (from an earlier evaluation)", told(&verdict));
         return (id, Some(verdict), line);
@@ -153,7 +158,7 @@ where
         if let Err(error) = folder.begin(patch) {
             return infra(&Trouble::Save(error));
         }
-        let plan = match Plan::of(row) {
+        let plan = match Plan::of(*rules, row) {
             Ok(plan) => plan,
             Err(message) => return Verdict::Error { kind: ErrorKind::NotGradable, message },
         };
@@ -171,7 +176,7 @@ where
         verdict = verdict => verdict,
     };
     let line = format!("{} ({:.1} s)", told(&verdict), start.elapsed().as_secs_f64());
-    match folder.finish(&digest, &verdict) {
+    match folder.finish(&question, &verdict) {
         Ok(()) => (id, Some(verdict), line),
         Err(error) => (id, Some(infra(&Trouble::Save(error))), line),
     }
@@ -328,7 +333,7 @@ mod tests {
         let strict = stricter.run(&sandbox, &[("a", core(FIXED))], environment).await;
         assert_eq!(names(&strict.unresolved_ids), ["a"]);
         // And one may ask for a fresh answer.
-        stricter.config.reuse = false;
+        stricter.config.again = vec![Again::All];
         assert_eq!(stricter.run(&sandbox, &[("a", core(FIXED))], gone).await.error_instances, 1);
     }
 
@@ -386,7 +391,7 @@ mod tests {
     async fn the_samples_are_resolved_by_their_gold_patches_only() {
         let dataset = crate::dataset::sample::dataset();
         let mut trial = Trial::of(dataset);
-        trial.config.reuse = false;
+        trial.config.again = vec![Again::All];
         let patches = |patch: fn(&Gold) -> String| -> Vec<(&str, String)> {
             let rows = trial.dataset.rows().iter();
             rows.map(|row| (row.instance.id.as_str(), patch(row.gold.as_ref().unwrap()))).collect()

@@ -1,6 +1,8 @@
 //! The scripts that run the gold tests: the row's own, made to tell what it hides, or one of ours.
 
+use crate::artifact::Rules;
 use crate::testlog::markers::{END, EXIT_CODE, START};
+use crate::testlog::python_strip;
 
 /// Stands before the exit status of applying the test patch.
 pub(super) const TEST_PATCH_STATUS: &str = ">>>>> Test Patch Status";
@@ -55,6 +57,34 @@ pub(super) fn instrumented(script: &str) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// A row's evaluation script as a harness runs it. 5.0.2 takes it apart into lines and puts its
+/// own head before them, wherever lines like the head's stand, and has the line that mentions the
+/// end marker first followed by the exit status, even if that line belongs to the test patch.
+/// 4.1 makes scripts of its own; one that stands in the row is run as it is.
+pub(super) fn of_harness(rules: Rules, script: &str) -> String {
+    if !rules.records_exit_status() {
+        return script.to_owned();
+    }
+    const HEAD: [&str; 2] = ["#!/bin/bash", "set -uxo pipefail"];
+    let mut lines = HEAD.to_vec();
+    lines.extend(python_strip(script).split('\n').filter(|line| !HEAD.contains(line)));
+    let status = format!("echo \"{EXIT_CODE}: $SWEBENCH_TEST_EXIT_CODE\"");
+    if let Some(at) = lines.iter().position(|line| line.contains(END)) {
+        lines.insert(at, "SWEBENCH_TEST_EXIT_CODE=$?");
+        lines.insert(at + 2, &status);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Runs a command as the engine starts one: in the image's own environment, which the container's
+/// first process still has, and not in the activated one with our additions. Containers only.
+pub(super) fn bare(command: &str) -> String {
+    format!(
+        "mapfile -d '' -t image_environment </proc/1/environ\n\
+         exec env -i \"${{image_environment[@]}}\" {command}\n"
+    )
 }
 
 /// The terminator of the here-document that the line feeds to `git apply`.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::artifact::{Instance, LogFormat};
+use crate::artifact::{Instance, LogFormat, Rules};
 use crate::dataset::{Gold, Row};
 use crate::evaluate::record::Folder;
 use crate::evaluate::{ErrorKind, EvaluateConfig, Verdict, apply, grade, paths, script};
@@ -14,6 +14,10 @@ use crate::testlog::directive;
 
 /// Where the benchmark's evaluation scripts expect the repository.
 const SCRIPT_WORKDIR: &str = "/testbed";
+
+/// Bytes of output that the tests may write by the harness's rules; the harness has no limit but
+/// its memory.
+const HARNESS_OUTPUT: usize = 1 << 30;
 
 /// Characters of a command's output that go into a message.
 const TAIL: usize = 600;
@@ -37,6 +41,8 @@ pub(super) struct Plan<'a> {
 
 #[derive(Debug)]
 enum Tests<'a> {
+    /// The row's own script, run as a harness runs it.
+    Harness(&'a str),
     /// The row's own script, made to tell what it hides.
     Script(String),
     /// A command and what is appended to it.
@@ -48,9 +54,12 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// A message that says what the row lacks.
-    pub(super) fn of(row: &'a Row) -> Result<Self, String> {
+    pub(super) fn of(rules: Rules, row: &'a Row) -> Result<Self, String> {
         let Row { instance, gold, .. } = row;
         let gold = gold.as_ref().ok_or("the row holds no gold tests to grade with")?;
+        if rules.runs_bare() {
+            return Self::of_harness(rules, instance, gold);
+        }
         let format = log_format(instance, gold)?;
         let tests = match (&gold.eval_script, &instance.test_command) {
             (Some(script), _) => Tests::Script(script::instrumented(script)),
@@ -69,6 +78,33 @@ impl<'a> Plan<'a> {
             }
         };
         Ok(Self { gold, format, tests })
+    }
+
+    fn of_harness(rules: Rules, instance: &'a Instance, gold: &'a Gold) -> Result<Self, String> {
+        let lacks = |column: &str| {
+            let name = rules.name();
+            format!(
+                "the row has no `{column}`, which the rules of {name} need; grade it by `agent`"
+            )
+        };
+        let script = gold.eval_script.as_deref().ok_or_else(|| lacks("eval_script"))?;
+        let format = match (&gold.log_parser, &instance.test_command) {
+            (Some(parser), _) => LogFormat::from_parser(parser)
+                .filter(|format| *format != LogFormat::Unittest)
+                .ok_or_else(|| format!("log parser {parser} cannot be read by {}", rules.name()))?,
+            // 4.1 knows the parser by the repository.
+            (None, Some(command)) if rules == Rules::Harness4 => command.log_format,
+            (None, _) => return Err(lacks("log_parser")),
+        };
+        Ok(Self { gold, format, tests: Tests::Harness(script) })
+    }
+
+    pub(super) fn format(&self) -> LogFormat {
+        self.format
+    }
+
+    pub(super) fn gold(&self) -> &'a Gold {
+        self.gold
     }
 }
 
@@ -91,28 +127,31 @@ pub(super) async fn judge(
     config: &EvaluateConfig,
     folder: &Folder,
 ) -> Result<Verdict, Trouble> {
-    let environment = sandbox.prepare(spec).await?;
+    let mut environment = sandbox.prepare(spec).await?;
+    environment.as_published = config.rules.runs_bare();
     let lifetime = config.limits.lifetime.max(config.timeout + 4 * config.step_timeout);
-    let limits = Limits { lifetime, ..config.limits.clone() };
+    let mut limits = Limits { lifetime, ..config.limits.clone() };
+    if config.rules.runs_bare() {
+        limits.output_bytes = limits.output_bytes.max(HARNESS_OUTPUT);
+    }
     let session = sandbox.start(&environment, &limits).await?;
     let verdict = Judge { session: &*session, plan, config, folder }.verdict(patch).await;
     session.close().await;
     verdict
 }
 
-struct Judge<'a> {
-    session: &'a dyn Session,
-    plan: &'a Plan<'a>,
-    config: &'a EvaluateConfig,
-    folder: &'a Folder,
+pub(super) struct Judge<'a> {
+    pub(super) session: &'a dyn Session,
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) config: &'a EvaluateConfig,
+    pub(super) folder: &'a Folder,
 }
 
 impl Judge<'_> {
     async fn verdict(&self, patch: &str) -> Result<Verdict, Trouble> {
         let scratch = self.session.scratch().to_owned();
-        if let Tests::Script(_) = self.plan.tests
-            && self.session.workdir() != SCRIPT_WORKDIR
-        {
+        let has_script = !matches!(self.plan.tests, Tests::Command(..));
+        if has_script && self.session.workdir() != SCRIPT_WORKDIR {
             return Ok(error(
                 ErrorKind::Infra,
                 format!(
@@ -121,6 +160,9 @@ impl Judge<'_> {
                     self.session.workdir()
                 ),
             ));
+        }
+        if let Tests::Harness(script) = self.plan.tests {
+            return self.as_harness(patch, script).await;
         }
         self.session.upload(&self.uploads(patch)).await?;
         let applied = self.step(apply::chain(&scratch, patch)).await?;
@@ -135,7 +177,7 @@ impl Judge<'_> {
             status => return Ok(stopped("applying the patch", status, &log)),
         }
         let run = match &self.plan.tests {
-            Tests::Script(_) => script::run_uploaded(&scratch),
+            Tests::Harness(_) | Tests::Script(_) => script::run_uploaded(&scratch),
             Tests::Command(command, directives) => {
                 let prepared = self.step(script::prepare(&scratch)).await?;
                 log.push_str(&prepared.text());
@@ -153,7 +195,7 @@ impl Judge<'_> {
     }
 
     /// A step that should be quick.
-    async fn step(&self, script: String) -> Result<ExecOutput, SandboxError> {
+    pub(super) async fn step(&self, script: String) -> Result<ExecOutput, SandboxError> {
         let request = ExecRequest { script, timeout: self.config.step_timeout };
         self.session.exec(&request).await
     }
@@ -166,6 +208,7 @@ impl Judge<'_> {
         };
         let mut files = vec![file(apply::PATCH_FILE, patch.as_bytes().to_vec())];
         match &self.plan.tests {
+            Tests::Harness(script) => files.push(file(script::EVAL_FILE, (*script).into())),
             Tests::Script(script) => files.push(file(script::EVAL_FILE, script.clone().into())),
             Tests::Command(..) => {
                 let test_patch = &self.plan.gold.test_patch;
@@ -181,23 +224,9 @@ impl Judge<'_> {
     }
 
     fn graded(&self, output: &ExecOutput) -> Result<Verdict, Trouble> {
-        let mut log = output.text().into_owned();
-        let seconds = self.config.timeout.as_secs();
-        if output.status == ExecStatus::TimedOut {
-            // The harness's own words, which its classifier looks for.
-            log = format!("{log}\n\nTimeout error: {seconds} seconds exceeded.");
-        }
-        self.folder.log(&log)?;
-        match output.status {
-            ExecStatus::Exited(_) => {}
-            ExecStatus::TimedOut => {
-                let message = format!("the tests ran longer than {seconds} seconds");
-                return Ok(error(ErrorKind::TestsTimedOut, message));
-            }
-            ExecStatus::OutputLimit => {
-                let message = "the tests wrote more than the output limit".to_owned();
-                return Ok(error(ErrorKind::OutputLimit, message));
-            }
+        let log = output.text();
+        if let Some(verdict) = self.ended(output, &log)? {
+            return Ok(verdict);
         }
         if let Tests::Script(script) = &self.plan.tests
             && script::test_patch_applied(script, &log) == Some(false)
@@ -205,12 +234,36 @@ impl Judge<'_> {
             let before = log.find(crate::testlog::markers::START).unwrap_or(log.len());
             return Ok(test_patch_failed(&log[..before]));
         }
-        let report = grade(self.plan.format, self.plan.gold, &log);
-        Ok(Verdict::Graded { report: Box::new(report) })
+        Ok(match grade(self.config.rules, self.plan.format, self.plan.gold, &log) {
+            Ok(report) => Verdict::Graded { report: Box::new(report) },
+            Err(broken) => error(ErrorKind::Lost, broken.to_string()),
+        })
+    }
+
+    /// Saves the tests' output; a verdict if a limit ended them.
+    pub(super) fn ended(&self, output: &ExecOutput, log: &str) -> Result<Option<Verdict>, Trouble> {
+        let seconds = self.config.timeout.as_secs();
+        if output.status == ExecStatus::TimedOut {
+            // The harness's own words, which its classifier looks for.
+            self.folder.log(&format!("{log}\n\nTimeout error: {seconds} seconds exceeded."))?;
+        } else {
+            self.folder.log(log)?;
+        }
+        Ok(match output.status {
+            ExecStatus::Exited(_) => None,
+            ExecStatus::TimedOut => {
+                let message = format!("the tests ran longer than {seconds} seconds");
+                Some(error(ErrorKind::TestsTimedOut, message))
+            }
+            ExecStatus::OutputLimit => {
+                let message = "the tests wrote more than the output limit".to_owned();
+                Some(error(ErrorKind::OutputLimit, message))
+            }
+        })
     }
 }
 
-fn error(kind: ErrorKind, message: String) -> Verdict {
+pub(super) fn error(kind: ErrorKind, message: String) -> Verdict {
     Verdict::Error { kind, message }
 }
 
@@ -220,7 +273,7 @@ fn test_patch_failed(log: &str) -> Verdict {
 }
 
 /// A step of ours that ended in a way that no patch explains.
-fn stopped(what: &str, status: ExecStatus, log: &str) -> Verdict {
+pub(super) fn stopped(what: &str, status: ExecStatus, log: &str) -> Verdict {
     let how = match status {
         ExecStatus::Exited(code) => format!("ended with status {code}"),
         ExecStatus::TimedOut => "ran past its time limit".to_owned(),
@@ -230,7 +283,7 @@ fn stopped(what: &str, status: ExecStatus, log: &str) -> Verdict {
 }
 
 /// A message with the end of an output.
-fn with_tail(message: &str, log: &str) -> String {
+pub(super) fn with_tail(message: &str, log: &str) -> String {
     let log = log.trim();
     let skipped = log.chars().count().saturating_sub(TAIL);
     let tail: String = log.chars().skip(skipped).collect();

@@ -11,7 +11,7 @@ use similar::TextDiff;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::{Instance, Prediction};
+use crate::artifact::{Instance, Prediction, Rules};
 use crate::dataset::commit::{CommitFile, commit_id};
 use crate::dataset::{Dataset, sample};
 use crate::evaluate::{EvaluateConfig, Evaluation, Predictions, RunReport, SpecError, evaluate};
@@ -142,7 +142,8 @@ impl Trial {
                 lifetime: Duration::from_secs(60),
             },
             jobs: 2,
-            reuse: true,
+            rules: Rules::Ours,
+            again: Vec::new(),
         };
         Self { dir, dataset, config, cancel: CancellationToken::new() }
     }

@@ -59,6 +59,9 @@ pub struct Environment {
     pub digest: Option<String>,
     /// Directory to copy from (local).
     pub root: Option<PathBuf>,
+    /// Whether sessions find the repository as the image has it, later history included. Only for
+    /// graders of finished patches; false after [`Sandbox::prepare`].
+    pub as_published: bool,
 }
 
 /// Limits of one session.

@@ -132,7 +132,7 @@ fn verdict(id: &InstanceId, report: &RunReport) -> Result<Verdict, Failure> {
         let failed = |kind| Err(Failure::new(kind, error.message.clone()));
         return match error.kind {
             ErrorKind::Infra => failed(FailureKind::Infra),
-            ErrorKind::NotGradable | ErrorKind::TestPatchNotApplied => {
+            ErrorKind::NotGradable | ErrorKind::TestPatchNotApplied | ErrorKind::Lost => {
                 failed(FailureKind::NotGradable)
             }
             ErrorKind::PatchNotApplied | ErrorKind::OutputLimit | ErrorKind::TestsTimedOut => {

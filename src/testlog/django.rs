@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::testlog::parse::{strip, words};
+use crate::testlog::parse::{python_strip, words};
 use crate::testlog::{Status, Statuses};
 
 /// A line of its own that `django-admin` prints between a test's name and its result.
@@ -27,7 +27,7 @@ pub(super) fn django(log: &str) -> Statuses {
     let mut statuses = Statuses::new();
     let mut pending: Option<String> = None;
     for line in log.split('\n') {
-        read_line(strip(line), &mut statuses, &mut pending);
+        read_line(python_strip(line), &mut statuses, &mut pending);
     }
     for pattern in TORN.iter() {
         for found in pattern.captures_iter(log) {
@@ -35,6 +35,13 @@ pub(super) fn django(log: &str) -> Statuses {
         }
     }
     statuses
+}
+
+/// Whether the line is a heading without a name, which the harness's reader does not survive.
+pub(super) fn breaks(line: &str) -> bool {
+    let line = python_strip(line);
+    ["FAIL:", "ERROR:"].iter().any(|heading| line.starts_with(heading))
+        && words(line).nth(1).is_none()
 }
 
 fn read_line(mut line: &str, statuses: &mut Statuses, pending: &mut Option<String>) {
@@ -46,7 +53,7 @@ fn read_line(mut line: &str, statuses: &mut Statuses, pending: &mut Option<Strin
     }
     if [" ... ok", " ... OK", " ...  OK"].iter().any(|suffix| line.ends_with(suffix)) {
         if line.starts_with(MIGRATION_PREFIX) {
-            line = line.split_once("...").map_or(line, |(_, rest)| strip(rest));
+            line = line.split_once("...").map_or(line, |(_, rest)| python_strip(rest));
         }
         let name = [" ... ok", " ... OK", " ...  OK"]
             .iter()

@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::testlog::parse::unified_lines;
+
 /// How sure a sign is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
@@ -62,11 +64,12 @@ static TIMEOUT: LazyLock<Regex> = LazyLock::new(|| {
 /// The first sign of the table that the log shows.
 #[must_use]
 pub fn classify(log: &str) -> Option<Sign> {
+    let log = unified_lines(log);
     let shows = |reason: &str, texts: &[&str]| {
         texts.iter().any(|text| log.contains(text))
             || match reason {
-                "out_of_memory" => log.lines().any(|line| line == "Killed"),
-                "tests_timed_out" => TIMEOUT.is_match(log),
+                "out_of_memory" => log.split('\n').any(|line| line == "Killed"),
+                "tests_timed_out" => TIMEOUT.is_match(&log),
                 _ => false,
             }
     };
@@ -84,6 +87,7 @@ mod tests {
     fn the_first_sign_of_the_table_wins() {
         let reason = |log| classify(log).map(|sign| sign.reason);
         assert_eq!(reason("a\nKilled\nb"), Some("out_of_memory"));
+        assert_eq!(reason("a\rKilled\r\nb"), Some("out_of_memory"));
         assert_eq!(reason("the process was Killed"), None);
         assert_eq!(
             reason("ModuleNotFoundError: x\nCould not resolve host: y"),

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::artifact::LogFormat;
+use crate::artifact::{ExitStatusLine, LogFormat, Rules};
 use crate::testlog::parse::unified_lines;
-use crate::testlog::{Statuses, parse};
+use crate::testlog::{BrokenReader, Statuses, parse_by};
 
 /// Stands before the output of the tests.
 pub const START: &str = ">>>>> Start Test Output";
@@ -53,18 +53,18 @@ pub enum InvalidLog {
     NothingRan,
     /// The runner failed but no test did, so the log does not tell what happened.
     #[error("the test command ended with status {0}, but no test failed")]
-    ExitContradicts(i64),
+    ExitContradicts(String),
+    /// The harness does not survive reading it; only where [`Rules::readers_break`].
+    #[error(transparent)]
+    Broken(#[from] BrokenReader),
 }
 
 /// Reads the results between the markers. Where the first start marker and the next end marker
 /// enclose none, the whole log is read (runners that write past the markers).
 ///
-/// The exit status is the last one behind the text that was read, not the first of the log as in
-/// the harness: a test could print that one.
-///
 /// # Errors
 /// [`InvalidLog`] when the log proves nothing.
-pub fn statuses(format: LogFormat, log: &str) -> Result<Statuses, InvalidLog> {
+pub fn statuses(rules: Rules, format: LogFormat, log: &str) -> Result<Statuses, InvalidLog> {
     let log = unified_lines(log);
     if let Some(bad) = BAD.into_iter().find(|bad| log.contains(bad)) {
         return Err(InvalidLog::Bad(bad));
@@ -76,35 +76,37 @@ pub fn statuses(format: LogFormat, log: &str) -> Result<Statuses, InvalidLog> {
     let one_run = after.split_once(START).map_or(after, |(run, _)| run);
     let graded = one_run.split_once(END).map_or(one_run, |(run, _)| run);
     let behind = &after[graded.len()..];
-    let mut found = parse(format, graded);
+    let mut found = parse_by(rules, format, graded)?;
     if found.is_empty() {
-        found = parse(format, &log);
+        found = parse_by(rules, format, &log)?;
     }
-    if found.is_empty() && !SUITE_RAN.is_match(&log) {
+    if found.is_empty() && rules.wants_a_result() && !SUITE_RAN.is_match(&log) {
         return Err(InvalidLog::NothingRan);
     }
-    match exit_code(behind).or_else(|| exit_code(&log)) {
-        Some(code)
-            if code != 0
+    let status = match rules.exit_status_line() {
+        ExitStatusLine::Last => exit_statuses(behind).last().or(exit_statuses(&log).last()),
+        ExitStatusLine::First => exit_statuses(&log).next(),
+        ExitStatusLine::Ignored => None,
+    };
+    match status {
+        Some(status)
+            if status.contains(|digit| ('1'..='9').contains(&digit))
                 && !found.is_empty()
                 && !found.values().any(|status| status.is_failure()) =>
         {
-            Err(InvalidLog::ExitContradicts(code))
+            Err(InvalidLog::ExitContradicts(status.to_owned()))
         }
         _ => Ok(found),
     }
 }
 
-/// The last exit status in `text`.
-fn exit_code(text: &str) -> Option<i64> {
-    text.rmatch_indices(EXIT_CODE).find_map(|(at, marker)| {
-        let rest = text[at + marker.len()..].strip_prefix(':')?.trim_start();
-        let end = rest
-            .char_indices()
-            .find(|(index, c)| !(c.is_ascii_digit() || (*index == 0 && *c == '-')))
-            .map_or(rest.len(), |(index, _)| index);
-        rest[..end].parse().ok()
-    })
+/// The exit statuses that `text` tells, in order, as they are written.
+fn exit_statuses(text: &str) -> impl Iterator<Item = &str> {
+    static LINE: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern = format!(r"{}:[\s\x1c-\x1f]*(-?[0-9]+)", regex::escape(EXIT_CODE));
+        Regex::new(&pattern).expect("the pattern is a constant")
+    });
+    LINE.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str()))
 }
 
 #[cfg(test)]
@@ -122,7 +124,12 @@ mod tests {
     }
 
     fn read(parts: &[&str]) -> Result<Vec<(String, Status)>, InvalidLog> {
-        statuses(LogFormat::Pytest, &log(parts)).map(|found| found.into_iter().collect())
+        read_by(Rules::Ours, parts)
+    }
+
+    fn read_by(rules: Rules, parts: &[&str]) -> Result<Vec<(String, Status)>, InvalidLog> {
+        let found = statuses(rules, LogFormat::Pytest, &log(parts));
+        found.map(|found| found.into_iter().collect())
     }
 
     fn names(parts: &[&str]) -> Vec<String> {
@@ -162,14 +169,27 @@ mod tests {
         let ended = |code: i32| format!("{EXIT_CODE}: {code}");
         let (good, bad, killed) = (ended(0), ended(1), ended(139));
         assert!(read(&["S", "PASSED a", "E", &good]).is_ok());
-        assert_eq!(read(&["S", "PASSED a", "E", &bad]), Err(InvalidLog::ExitContradicts(1)));
-        assert_eq!(read(&["S", "PASSED a", "E", &killed]), Err(InvalidLog::ExitContradicts(139)));
+        assert_eq!(
+            read(&["S", "PASSED a", "E", &bad]),
+            Err(InvalidLog::ExitContradicts("1".to_owned()))
+        );
+        assert_eq!(
+            read(&["S", "PASSED a", "E", &killed]),
+            Err(InvalidLog::ExitContradicts("139".to_owned()))
+        );
         assert!(read(&["S", "PASSED a", "FAILED z", "E", &bad]).is_ok());
         // A test that prints a status, or another start, does not hide the real one.
         let faked = [&*good, "S", &good, "PASSED a", "S", "E", &bad];
-        assert_eq!(read(&faked), Err(InvalidLog::ExitContradicts(1)));
+        assert_eq!(read(&faked), Err(InvalidLog::ExitContradicts("1".to_owned())));
         let behind = ["S", "PASSED a", "E", &good, "E", &bad];
-        assert_eq!(read(&behind), Err(InvalidLog::ExitContradicts(1)));
+        assert_eq!(read(&behind), Err(InvalidLog::ExitContradicts("1".to_owned())));
         assert!(read(&["S", "PASSED a", "E", ">>>>> Test Exit Code: none"]).is_ok());
+        // The harness 5.0.2 believes the first one, 4.1 none.
+        assert!(
+            read_by(Rules::Harness5, &faked).is_ok() && read_by(Rules::Harness4, &faked).is_ok()
+        );
+        let early = [&*bad, "S", "PASSED a", "E", &good];
+        assert!(read(&early).is_ok() && read_by(Rules::Harness4, &early).is_ok());
+        assert!(read_by(Rules::Harness5, &early).is_err());
     }
 }

@@ -2,22 +2,48 @@
 
 use std::borrow::Cow;
 
-use crate::artifact::LogFormat;
+use crate::artifact::{LogFormat, Rules};
 use crate::testlog::{Statuses, django, pytest, sympy, unittest};
+
+/// A line that the harness's own reader does not survive.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the harness's reader breaks on the line {0:?}")]
+pub struct BrokenReader(pub String);
 
 /// Reads a log. Lines may end in LF, CRLF or CR, as when the harness opens its log files.
 #[must_use]
 pub fn parse(format: LogFormat, log: &str) -> Statuses {
+    read(Rules::Ours, format, &unified_lines(log))
+}
+
+/// Reads a log by some rules.
+///
+/// # Errors
+/// [`BrokenReader`], only where [`Rules::readers_break`].
+pub fn parse_by(rules: Rules, format: LogFormat, log: &str) -> Result<Statuses, BrokenReader> {
     let log = unified_lines(log);
+    let breaks = match format {
+        LogFormat::Django => django::breaks,
+        LogFormat::Seaborn if !rules.reads_whole_ids() => pytest::breaks_seaborn,
+        _ => |_: &str| false,
+    };
+    match log.split('\n').find(|line| rules.readers_break() && breaks(line)) {
+        Some(line) => Err(BrokenReader(line.to_owned())),
+        None => Ok(read(rules, format, &log)),
+    }
+}
+
+fn read(rules: Rules, format: LogFormat, log: &str) -> Statuses {
     match format {
-        LogFormat::Pytest => pytest::plain(&log),
-        LogFormat::PytestOptions => pytest::options(&log),
-        LogFormat::PytestV2 => pytest::second(&log),
-        LogFormat::Matplotlib => pytest::matplotlib(&log),
-        LogFormat::Seaborn => pytest::seaborn(&log),
-        LogFormat::Django => django::django(&log),
-        LogFormat::Sympy => sympy::sympy(&log),
-        LogFormat::Unittest => unittest::unittest(&log),
+        LogFormat::Pytest => pytest::plain(rules, log),
+        LogFormat::PytestOptions => pytest::options(rules, log),
+        LogFormat::PytestV2 if rules.reads_whole_ids() => pytest::second(log),
+        LogFormat::PytestV2 => pytest::second_of_words(log),
+        LogFormat::Matplotlib => pytest::matplotlib(rules, log),
+        LogFormat::Seaborn => pytest::seaborn(log),
+        LogFormat::Django => django::django(log),
+        LogFormat::Sympy => sympy::sympy(log),
+        LogFormat::Unittest => unittest::unittest(log),
     }
 }
 
@@ -51,9 +77,10 @@ pub(super) fn words(line: &str) -> impl DoubleEndedIterator<Item = &str> {
     line.split(is_space).filter(|word| !word.is_empty())
 }
 
-/// A line without white space at its ends, as Python strips.
-pub(super) fn strip(line: &str) -> &str {
-    line.trim_matches(is_space)
+/// A text without white space at its ends, as Python strips.
+#[must_use]
+pub fn python_strip(text: &str) -> &str {
+    text.trim_matches(is_space)
 }
 
 #[cfg(test)]
@@ -120,8 +147,11 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_a_reader_panic(log in prop_oneof![pieces(), any::<String>()]) {
-            for format in LogFormat::ALL {
-                for id in parse(format, &log).keys() {
+            for (rules, format) in Rules::ALL
+                .into_iter()
+                .flat_map(|rules| LogFormat::ALL.map(|format| (rules, format)))
+            {
+                for id in parse_by(rules, format, &log).iter().flat_map(|found| found.keys()) {
                     prop_assert!(!id.contains('\n'), "{format:?} made an id of two lines");
                 }
             }

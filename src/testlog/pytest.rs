@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::artifact::Rules;
 use crate::testlog::parse::words;
 use crate::testlog::{Status, Statuses};
 
@@ -20,7 +21,7 @@ fn is_skip_count(status: &str, name: &str) -> bool {
 
 /// Status and id of a summary line: its first two words. In failures the separator before the
 /// reason is a blank.
-fn summary(line: &str) -> Option<(String, Status)> {
+fn summary(rules: Rules, line: &str) -> Option<(String, Status)> {
     if !starts_with_status(line) {
         return None;
     }
@@ -31,18 +32,19 @@ fn summary(line: &str) -> Option<(String, Status)> {
     };
     let mut words = words(&line);
     let (status, name) = (words.next()?, words.next()?);
-    (!is_skip_count(status, name)).then(|| (name.to_owned(), Status::of_word(status)))
+    let is_test = !rules.reads_whole_ids() || !is_skip_count(status, name);
+    is_test.then(|| (name.to_owned(), Status::of_word(status)))
 }
 
 /// The plain rule: the line starts with a status word, the next word is the id.
-pub(super) fn plain(log: &str) -> Statuses {
-    log.split('\n').filter_map(summary).collect()
+pub(super) fn plain(rules: Rules, log: &str) -> Statuses {
+    log.split('\n').filter_map(|line| summary(rules, line)).collect()
 }
 
 /// The plain rule, with an option that is an absolute path cut to its last component.
-pub(super) fn options(log: &str) -> Statuses {
+pub(super) fn options(rules: Rules, log: &str) -> Statuses {
     log.split('\n')
-        .filter_map(summary)
+        .filter_map(|line| summary(rules, line))
         .map(|(name, status)| (shorten_option(&name).into_owned(), status))
         .collect()
 }
@@ -91,6 +93,24 @@ pub(super) fn second(log: &str) -> Statuses {
     statuses
 }
 
+/// The second rule of 4.1: it cuts at the first blank, and takes the second word for the status
+/// where the status should stand last.
+pub(super) fn second_of_words(log: &str) -> Statuses {
+    let mut statuses = Statuses::new();
+    for line in log.split('\n') {
+        let line = without_codes(line);
+        if starts_with_status(&line) {
+            statuses.extend(summary(Rules::Harness4, &line));
+        } else if Status::WORDS.iter().any(|(word, _)| line.ends_with(word)) {
+            let mut words = words(&line);
+            if let (Some(id), Some(status)) = (words.next(), words.next()) {
+                statuses.insert(id.to_owned(), Status::of_word(status));
+            }
+        }
+    }
+    statuses
+}
+
 /// Removes `[<digits>m` and then the characters 1 to 31.
 fn without_codes(line: &str) -> Cow<'_, str> {
     if !line.contains(|c: char| c == '[' || ('\x01'..='\x1f').contains(&c)) {
@@ -116,8 +136,8 @@ fn without_codes(line: &str) -> Cow<'_, str> {
 }
 
 /// The plain rule after naming mouse buttons by number, as the recorded ids do.
-pub(super) fn matplotlib(log: &str) -> Statuses {
-    plain(&log.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3"))
+pub(super) fn matplotlib(rules: Rules, log: &str) -> Statuses {
+    plain(rules, &log.replace("MouseButton.LEFT", "1").replace("MouseButton.RIGHT", "3"))
 }
 
 /// Failures at the start of a line, passes there or after the id; nothing else is seen.
@@ -139,11 +159,17 @@ pub(super) fn seaborn(log: &str) -> Statuses {
     statuses
 }
 
+/// Whether the line is a status word alone, which the reader of 4.1 does not survive.
+pub(super) fn breaks_seaborn(line: &str) -> bool {
+    (line.starts_with("FAILED") || line.contains(" PASSED ") || line.starts_with("PASSED"))
+        && words(line).nth(1).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::artifact::LogFormat;
-    use crate::testlog::parse;
+    use crate::testlog::{parse, parse_by};
 
     #[track_caller]
     fn check(format: LogFormat, log: &str, expected: &[(&str, Status)]) {
@@ -151,7 +177,39 @@ mod tests {
         assert_eq!(parse(format, log), expected, "{format:?} {log:?}");
     }
 
+    /// As [`check`], by the rules of 4.1.
+    #[track_caller]
+    fn check_old(format: LogFormat, log: &str, expected: &[(&str, Status)]) {
+        let expected: Statuses = expected.iter().map(|(id, s)| ((*id).to_owned(), *s)).collect();
+        assert_eq!(parse_by(Rules::Harness4, format, log).unwrap(), expected, "{log:?}");
+        // 5.0.2 reads as we do.
+        assert_eq!(parse_by(Rules::Harness5, format, log).unwrap(), parse(format, log), "{log:?}");
+    }
+
     use Status::{Error, Failed, Other, Passed, Skipped, Xfail};
+
+    /// P4, P15 to P19, and what 4.1 has in common with 5.0.2.
+    #[test]
+    fn older_readers_cut_ids_and_take_counts_for_tests() {
+        for format in [LogFormat::Pytest, LogFormat::PytestOptions, LogFormat::Matplotlib] {
+            check_old(format, "SKIPPED [1] a.py:12: why", &[("[1]", Skipped)]);
+            check_old(format, "FAILED a::t - AssertionError: x", &[("a::t", Failed)]);
+        }
+        check_old(LogFormat::PytestOptions, "PASSED f[/home/u/x.py]", &[("f[/x.py]", Passed)]);
+        check_old(LogFormat::Matplotlib, "PASSED t[MouseButton.LEFT]", &[("t[1]", Passed)]);
+        check_old(LogFormat::Seaborn, "SKIPPED b\nFAILED a - x", &[("a", Failed)]);
+        let check = |log, expected| check_old(LogFormat::PytestV2, log, expected);
+        check("PASSED t[a b]", &[("t[a", Passed)]);
+        check("FAILED t[a - b] - boom", &[("t[a", Failed)]);
+        check("ERROR t::f - RuntimeError: x", &[("t::f", Error)]);
+        check("t::f[a b] FAILED", &[("t::f[a", Other)]);
+        check("t::f FAILED", &[("t::f", Failed)]);
+        check("this is an ERROR", &[("this", Other)]);
+        check("PASSED t::a\tb", &[("t::ab", Passed)]);
+        check("SKIPPED [2] a.py: x", &[("[2]", Skipped)]);
+        check("\u{1b}[32mPASSED\u{1b}[0m t::a", &[("t::a", Passed)]);
+        check("lonely\nPASSED", &[]);
+    }
 
     #[test]
     fn plain_lines_start_with_a_status() {

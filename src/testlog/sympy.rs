@@ -1,6 +1,6 @@
 //! SymPy's `bin/test -C --verbose`.
 
-use crate::testlog::parse::strip;
+use crate::testlog::parse::python_strip;
 use crate::testlog::{Status, Statuses};
 
 /// Headers of failures first, then result lines. The last test of a file has `[OK]` behind its
@@ -8,7 +8,7 @@ use crate::testlog::{Status, Statuses};
 pub(super) fn sympy(log: &str) -> Statuses {
     let mut statuses: Statuses =
         log.split('\n').filter_map(header).map(|id| (id, Status::Failed)).collect();
-    for line in log.split('\n').map(strip) {
+    for line in log.split('\n').map(python_strip) {
         if !line.starts_with("test_") {
             continue;
         }

@@ -6,14 +6,15 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::{EvaluateArgs, OutputArgs};
+use crate::cli::args::OutputArgs;
 use crate::cli::environment::{environment, limits};
 use crate::cli::error::{CliError, Kind};
+use crate::cli::evaluate_args::EvaluateArgs;
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
 use crate::cli::{print, print_json, say, select};
 use crate::dataset::Dataset;
-use crate::evaluate::{self, EvaluateError, Evaluation, Predictions, RunReport};
+use crate::evaluate::{self, ErrorKind, EvaluateError, Evaluation, Predictions, Rules, RunReport};
 
 pub(crate) async fn evaluate(
     args: EvaluateArgs,
@@ -23,7 +24,8 @@ pub(crate) async fn evaluate(
     let dataset = select::open_dataset(&args.dataset, &settings.config)?;
     let predictions = predictions(&args, &dataset)?;
     let repos = select::repos_dir(&settings.config, &args.dataset)?;
-    let out = args.output.clone().unwrap_or_else(|| beside(&args.predictions));
+    let rules = args.rules();
+    let out = args.output.clone().unwrap_or_else(|| beside(&args.predictions, rules));
 
     let show = Show { stages: false, json_events: false };
     let reporting = Reporting::start(output, show, None)?;
@@ -35,7 +37,7 @@ pub(crate) async fn evaluate(
     let events = reporting.events.clone();
     let work = async {
         let (sandbox, _) = session::sandbox(&settings.config, &events).await?;
-        let config = limits(&settings.config, !args.fresh);
+        let config = limits(&settings.config, rules, args.again());
         let evaluation = Evaluation {
             sandbox: &*sandbox,
             dataset: &dataset,
@@ -75,12 +77,25 @@ fn predictions(args: &EvaluateArgs, dataset: &Dataset) -> Result<Predictions, Cl
     Ok(predictions)
 }
 
-/// `graded` in the folder of the predictions.
-fn beside(predictions: &Path) -> PathBuf {
-    match predictions.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => parent.join("graded"),
-        None => PathBuf::from("graded"),
-    }
+/// `graded` in the folder of the predictions; other rules than ours have a folder of their own, so
+/// that neither replaces the other's verdicts.
+fn beside(predictions: &Path, rules: Rules) -> PathBuf {
+    let name = match rules {
+        Rules::Ours => "graded".to_owned(),
+        _ => format!("graded-{}", rules.name()),
+    };
+    predictions.parent().unwrap_or(Path::new("")).join(name)
+}
+
+/// `, 2 not judged (infra)`, for each reason that there is.
+fn not_judged(report: &RunReport) -> String {
+    let reasons = [
+        (report.not_judged_infra_ids.len(), "infra"),
+        (report.harness_error_ids.len(), "gold tests cannot be set up"),
+        (report.cancelled_ids.len(), "stopped"),
+    ];
+    let told = reasons.iter().filter(|(count, _)| *count > 0);
+    told.map(|(count, reason)| format!(", {count} not judged ({reason})")).collect()
 }
 
 fn show_report(report: &RunReport, out: &Path, output: &OutputArgs) -> Result<ExitCode, CliError> {
@@ -88,8 +103,12 @@ fn show_report(report: &RunReport, out: &Path, output: &OutputArgs) -> Result<Ex
         print_json(report)?;
     } else {
         let mut text = format!(
-            "resolved {} of {} submitted ({} in the dataset)\n",
-            report.resolved_instances, report.submitted_instances, report.total_instances
+            "resolved {} of {}{} ({} submitted, {} in the dataset)\n",
+            report.resolved_instances,
+            report.judged_instances,
+            not_judged(report),
+            report.submitted_instances,
+            report.total_instances
         );
         for id in &report.unresolved_ids {
             let _ = writeln!(text, "  unresolved  {id}");
@@ -98,7 +117,11 @@ fn show_report(report: &RunReport, out: &Path, output: &OutputArgs) -> Result<Ex
             let _ = writeln!(text, "  no patch    {id}");
         }
         for (id, error) in &report.errors {
-            let _ = writeln!(text, "  error       {id}: {}", error.message);
+            let kind = match error.kind {
+                ErrorKind::Infra => "infra",
+                _ => "error",
+            };
+            let _ = writeln!(text, "  {kind:<10}  {id}: {}", error.message);
         }
         print(&text)?;
         say(&format!("report: {}", out.join("report.json").display()));

@@ -14,6 +14,7 @@ use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
 use crate::cli::{print, select};
 use crate::dataset::Dataset;
+use crate::evaluate::Rules;
 use crate::event::Events;
 use crate::reward::Options;
 use crate::serve::{self, Grader, Limits, Oracles, SandboxSource, Scorer, ServeError, Server};
@@ -101,7 +102,7 @@ fn grader(
         dataset,
         sandbox,
         describe: Box::new(move |instance| environment(instance, &repos)),
-        config: limits(&settings.config, true),
+        config: limits(&settings.config, Rules::Ours, Vec::new()),
         keep: args.keep.clone(),
         events,
         cancel,

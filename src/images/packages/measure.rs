@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::artifact::{InstanceId, LogFormat};
+use crate::artifact::{InstanceId, LogFormat, Rules};
 use crate::images::ImageError;
 use crate::images::workshop::{Workshop, end_of, step};
 use crate::sandbox::docker::ExecSpec;
@@ -100,8 +100,8 @@ impl Trial<'_> {
             image: self.image.to_owned(),
             log: format!("{}\n({why})", end_of(&log)),
         };
-        let statuses =
-            markers::statuses(self.log_format, &log).map_err(|error| failed(&error.to_string()))?;
+        let statuses = markers::statuses(Rules::Ours, self.log_format, &log)
+            .map_err(|error| failed(&error.to_string()))?;
         Ok(statuses.into_iter().map(|(name, status)| (name, status.is_pass())).collect())
     }
 }

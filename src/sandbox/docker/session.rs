@@ -142,6 +142,7 @@ impl Sandbox for DockerSandbox {
             image: Some(prepared.image),
             digest: prepared.digest,
             root: None,
+            as_published: false,
         })
     }
 
@@ -166,7 +167,8 @@ impl Sandbox for DockerSandbox {
         // Images of our own have one commit and nothing to strip.
         let ours =
             self.engine.image(image).await?.is_some_and(|i| i.labels.contains_key(TREE_LABEL));
-        let script = if ours { "mkdir -p /tmp/agent" } else { STRIP_HISTORY };
+        let keep = ours || environment.as_published;
+        let script = if keep { "mkdir -p /tmp/agent" } else { STRIP_HISTORY };
         let begun = session.container.exec(&ExecSpec::script(script)).await?;
         if !begun.success() {
             let said = end_of(&begun.text(), 1000).to_owned();
@@ -328,6 +330,13 @@ mod tests {
             "SWE-bench\nbase\n* main\ncat: .git/FETCH_HEAD: No such file or directory\n"
         );
         assert_eq!(said(&*session, "git status --porcelain; cat f; pwd").await, "1\n/testbed\n");
+        session.close().await;
+        let published = Environment { as_published: true, ..environment };
+        let session = sandbox.start(&published, &trial::limits()).await.unwrap();
+        assert_eq!(
+            said(&*session, "git remote; git tag; ls -d /tmp/agent").await,
+            "origin\nv2\n/tmp/agent\n"
+        );
         session.close().await;
         engine.remove_image(&image).await.unwrap();
     }

@@ -121,6 +121,7 @@ impl Sandbox for LocalSandbox {
             image: None,
             digest: None,
             root: Some(root.clone()),
+            as_published: false,
         })
     }
 
