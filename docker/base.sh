@@ -5,8 +5,8 @@
 #     sudo docker/base.sh [--suite NAME] [--force]
 #
 # With --suite another Debian release is taken, and with it another Python; the image is then
-# agent-base:NAME. Does nothing if the image exists, unless --force is given. The Debian mirror is the one that
-# apt uses on this machine, or debootstrap's own default.
+# agent-base:NAME. Does nothing if the image exists, unless --force is given. The Debian mirror
+# is the one that apt uses on this machine, or debootstrap's own default.
 set -euo pipefail
 
 suite=bookworm
