@@ -93,10 +93,12 @@ arguments=(-d "$dataset" -s test -p "$predictions" -id "$run_id" --max_workers "
 [ ${#ids[@]} = 0 ] || arguments+=(-i "${ids[@]}")
 # Without these the data set library looks up counters on the network.
 export HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1
-status=0
+status=0 before=0
+[ ! -f harness.log ] || before=$(wc -c <harness.log)
 "$home/bin/python" -m swebench.harness.run_evaluation "${arguments[@]}" >>harness.log 2>&1 || status=$?
 if [ $status != 0 ]; then
-    tail -n 20 harness.log >&2
+    tail -c "+$((before + 1))" harness.log | tail -n 20 >&2
     die "the harness failed (its last lines are above, all of it in $PWD/harness.log)"
 fi
-tail -n 25 harness.log
+# The log holds earlier runs too; a progress line is one long line.
+tail -c "+$((before + 1))" harness.log | tr '\r' '\n' | sed -n '/^All instances run/,$p'
