@@ -6,10 +6,11 @@
 gold       the reference patch
 empty      no patch
 partial    the reference patch without its later hunks; where it has one, a comment in its place
-broken     the reference patch damaged, or no patch at all: eight variants, in turn over the rows
-malicious  code that wants to look like a fix, or to break the grader: variants in turn
+broken     the reference patch damaged, or no patch at all: eight variants
+malicious  code that wants to look like a fix, or to break the grader: 14 variants
 
-Equal rows give equal files. The patches use the reference patch and the names of the tests: they
+Variants go in turn over instances.txt (over the rows, for those that it does not name). Equal rows
+give equal files. The patches use the reference patch and the names of the tests: they
 measure graders and are of no use for anything else. The key `variant` says what was done.
 """
 
@@ -20,7 +21,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from build import repository
+from build import instances, repository
 
 MARK = ">>>>> "
 
@@ -188,7 +189,10 @@ def predictions(rows, text_of):
             "instance_id": row["instance_id"], "model_name_or_path": kind, "model_patch": patch, "variant": variant,
         })
 
+    # Rows that are left out must not move the variants of the others.
+    order = {name: number for number, name in enumerate(instances())}
     for number, row in enumerate(rows):
+        number = order.get(row["instance_id"], number)
         patch = row["patch"]
         add("gold", row, "gold", patch)
         add("empty", row, "empty", "")

@@ -23,8 +23,14 @@ SIDES = ("agent", "compat", "official")
 def sides(out, kind):
     """The three gradings of a kind."""
     paths = {"agent": out / "agent" / kind, "compat": out / "compat" / kind}
-    paths["official"] = out / "official" / f"{kind}.{kind}.json"
-    return {name: compare.load(path, None) for name, path in paths.items()}
+    graded = {name: compare.load(path, None) for name, path in paths.items()}
+    summary = out / "official" / f"{kind}.{kind}.json"
+    if (out / "official" / "logs" / "run_evaluation" / kind / kind).is_dir():
+        graded["official"] = compare.load(summary, None)
+    else:  # Empty patches alone: nothing ran, nothing was logged.
+        graded["official"] = compare.Grading(summary, summary)
+        compare.read_summary(graded["official"], compare.read_json(summary), summary)
+    return graded
 
 
 def reasons(out, kind):

@@ -107,6 +107,13 @@ class Predictions(unittest.TestCase):
                 json.dumps(entry)
 
 
+    def test_a_row_that_is_left_out_moves_no_variant(self):
+        both = [{**row(), "instance_id": name} for name in build.instances()[3:5]]
+        alone = made(both[1:])
+        for kind, entries in made(both).items():
+            self.assertEqual(entries[1:], alone[kind])
+
+
 class Recipes(unittest.TestCase):
     def test_every_instance_has_one_recipe_for_its_repository(self):
         repos = {repo.replace("/", "__") for repo, _ in build.recipes()}

@@ -103,11 +103,8 @@ impl Environment<'_> {
             return Ok((public, info));
         }
         events.notice(format!("pulling {public}: {local} is not on this machine"));
-        let missing = |source| ImageError::NoBase {
-            base: local.to_owned(),
-            public: public.clone(),
-            source,
-        };
+        let missing =
+            |source| ImageError::NoBase { base: local.to_owned(), public: public.clone(), source };
         engine.pull(&public, &|line| events.notice(line)).await.map_err(missing)?;
         let info = engine.image(&public).await?;
         let info = info.ok_or_else(|| {
