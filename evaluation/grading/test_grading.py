@@ -143,5 +143,47 @@ class Recipes(unittest.TestCase):
                 build.read_rows(file.name, ["a__b-1", "a__b-2"])
 
 
+class Official(unittest.TestCase):
+    SCRIPT = Path(__file__).resolve().parent.parent / "official.sh"
+
+    def run_script(self, *args, path=None):
+        environment = {"PATH": path or "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent"}
+        run = subprocess.run(["/bin/bash", str(self.SCRIPT), *args], capture_output=True, text=True, env=environment)
+        return run.returncode, run.stderr
+
+    def test_bad_calls_say_what_is_wrong(self):
+        for args, word in [
+            (["a", "b"], "four arguments"), (["--fast"], "--fast"), (["-j", "x"], "'x'"), (["-t"], "-t needs a value"),
+        ]:
+            status, text = self.run_script(*args)
+            self.assertEqual(status, 2, text)
+            self.assertIn(word, text)
+
+    def test_missing_files_programs_and_daemon_are_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            status, text = self.run_script(f"{folder}/rows.jsonl", f"{folder}/p.jsonl", "r", folder)
+            self.assertEqual(status, 1)
+            self.assertIn("rows.jsonl", text)
+            rows = Path(folder, "rows.jsonl")
+            rows.write_text("")
+            status, text = self.run_script(str(rows), str(rows), "a/b", folder)
+            self.assertIn("run id", text)
+            programs = Path(folder, "bin")
+            programs.mkdir()
+            for name in ("dirname", "realpath", "sed"):
+                (programs / name).symlink_to(f"/usr/bin/{name}")
+            status, text = self.run_script(str(rows), str(rows), "r", folder, path=str(programs))
+            self.assertEqual(status, 1)
+            self.assertIn("docker client is missing", text)
+            client = programs / "docker"
+            client.write_text("#!/bin/sh\nexit 1\n")
+            client.chmod(0o755)
+            status, text = self.run_script(str(rows), str(rows), "r", folder, path=str(programs))
+            self.assertIn("no Docker daemon answers", text)
+            client.write_text("#!/bin/sh\nexit 0\n")
+            status, text = self.run_script(str(rows), str(rows), "r", folder, path=str(programs))
+            self.assertIn("no python3", text)
+
+
 if __name__ == "__main__":
     unittest.main()
