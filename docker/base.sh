@@ -2,13 +2,13 @@
 # Makes the base image agent-base:bookworm on this machine, without any image registry:
 # Debian bookworm by debootstrap, then contract.sh (see README.md here).
 #
-#     sudo docker/base.sh [--force]
+#     sudo docker/base.sh [--suite NAME] [--force]
 #
-# Does nothing if the image exists, unless --force is given. The Debian mirror is the one that
-# apt uses on this machine, or debootstrap's own default.
+# With --suite another Debian release is taken, and with it another Python; the image is then
+# agent-base:NAME. Does nothing if the image exists, unless --force is given. The Debian mirror
+# is the one that apt uses on this machine, or debootstrap's own default.
 set -euo pipefail
 
-image=agent-base:bookworm
 suite=bookworm
 packages=bash,git,patch,procps,python3,python3-dev,python3-pip,python3-venv,gcc,g++,make
 packages+=,ca-certificates,locales,tzdata,libffi-dev
@@ -18,13 +18,20 @@ say() { echo "base.sh: $*" >&2; }
 die() { say "$1"; shift; for hint in "$@"; do say "hint: $hint"; done; exit 1; }
 
 force=no
-for argument in "$@"; do
-    case "$argument" in
+while [ $# -gt 0 ]; do
+    case "$1" in
     --force) force=yes ;;
+    --suite)
+        [ $# -ge 2 ] || die "--suite needs a name" "docker/base.sh --suite bullseye"
+        suite=$2
+        shift
+        ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-    *) die "unknown argument: $argument" "docker/base.sh [--force]" ;;
+    *) die "unknown argument: $1" "docker/base.sh [--suite NAME] [--force]" ;;
     esac
+    shift
 done
+image=agent-base:$suite
 
 command -v docker >/dev/null || die "the docker client is missing" "apt-get install docker.io"
 docker version >/dev/null 2>&1 ||
@@ -37,7 +44,7 @@ command -v debootstrap >/dev/null || die "debootstrap is missing" "apt-get insta
 [ "$(id -u)" = 0 ] || die "debootstrap needs root" "sudo docker/base.sh"
 
 # The archive that apt uses here, where this machine runs Debian; other distributions' archives
-# do not carry Debian's suites.
+# do not carry Debian's suites. A mirror has more suites than the one that is installed here.
 mirror=
 if command -v apt-get >/dev/null && grep -qx 'ID=debian' /etc/os-release 2>/dev/null; then
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")

@@ -12,6 +12,7 @@ use crate::cli::index_args::IndexCommand;
 use crate::cli::pack_args::{PackArgs, ReportArgs};
 use crate::cli::runs_args::{DiffArgs, MergeArgs, ReplayArgs};
 use crate::cli::serve_args::RewardCommand;
+use crate::images::Variable;
 
 /// Turns a repository and an issue text into a tested patch, without an agent loop.
 #[derive(Debug, Parser)]
@@ -388,6 +389,12 @@ pub(crate) struct BuildArgs {
     /// Requirement put into the environment first; repeatable
     #[arg(long = "require", value_name = "REQUIREMENT")]
     pub(crate) requirements: Vec<String>,
+    /// Image to start from, such as agent-base:bullseye [default: agent-base:bookworm]
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) base: Option<String>,
+    /// Environment variable of the image and of the install command; repeatable
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub(crate) variables: Vec<Variable>,
     /// Only this instance of `packages`; repeatable
     #[arg(short, long = "instance", value_name = "ID")]
     pub(crate) instances: Vec<String>,

@@ -18,6 +18,41 @@ use crate::sandbox::docker::{Container, Engine, ExecSpec};
 const SEAL: &str = include_str!("scripts/seal.sh");
 const CHECK: &str = include_str!("scripts/check.sh");
 
+/// An environment variable of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    name: String,
+    value: String,
+}
+
+/// Text that is no environment variable of an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not NAME=VALUE: a name of letters, digits and _, and a value on one line")]
+pub struct VariableError(String);
+
+impl std::str::FromStr for Variable {
+    type Err = VariableError;
+
+    fn from_str(text: &str) -> Result<Self, VariableError> {
+        let error = || VariableError(text.to_owned());
+        let (name, value) = text.split_once('=').ok_or_else(error)?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let named = name.chars().all(fits) && name.starts_with(|c: char| !c.is_ascii_digit());
+        if !named || value.contains(['\n', '\r', '\0']) {
+            return Err(error());
+        }
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+impl Variable {
+    /// The Dockerfile instruction; inside of its quotes `\`, `"` and `$` have a meaning.
+    fn instruction(&self) -> String {
+        let value = self.value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$");
+        format!("ENV {}=\"{value}\"", self.name)
+    }
+}
+
 /// An image to build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildRequest {
@@ -27,6 +62,10 @@ pub struct BuildRequest {
     pub image: String,
     /// Where the tree comes from.
     pub source: Source,
+    /// The image to start from; the local base image or a public one, if absent.
+    pub base: Option<String>,
+    /// Environment variables of the image, which the install command sees too.
+    pub variables: Vec<Variable>,
     /// Python version such as `3.11`; the base image's, if absent.
     pub python: Option<String>,
     /// pip requirements, installed before the tree; shared between images.
@@ -84,8 +123,11 @@ pub(crate) async fn build_checkout(
     let begin = Instant::now();
     let network = HostNetwork::detect();
     let workshop = Workshop { engine, cancel, network: Some(&network) };
-    let environment =
-        Environment { python: request.python.as_deref(), requirements: &request.requirements };
+    let environment = Environment {
+        base: request.base.as_deref(),
+        python: request.python.as_deref(),
+        requirements: &request.requirements,
+    };
     let events = events.of(&request.instance);
     let layer = environment.ready(&workshop, &request.instance, &events).await?;
     let commit = checkout.commit().to_string();
@@ -104,6 +146,7 @@ pub(crate) async fn build_checkout(
                 let more = [("instance", id), ("commit", commit.as_str())];
                 let mut changes = labels(Kind::Instance, &inputs, &more);
                 changes.push("WORKDIR /testbed".to_owned());
+                changes.extend(request.variables.iter().map(Variable::instruction));
                 engine.commit(container, &request.image, &changes).await?;
                 Ok(())
             })
@@ -132,12 +175,18 @@ pub(crate) async fn build_checkout(
 
 /// Images of equal digest are equal as far as it is in our hands.
 fn inputs(request: &BuildRequest, layer: &Layer, commit: &str) -> String {
-    digest(&serde_json::json!({
+    let mut inputs = serde_json::json!({
         "environment": layer.inputs,
         "commit": commit,
         "install": request.install,
         "scripts": [SEAL, CHECK],
-    }))
+    });
+    // Left out if there are none: the digests of images that are here already stay.
+    if !request.variables.is_empty() {
+        let variables = request.variables.iter().map(Variable::instruction);
+        inputs["variables"] = variables.collect();
+    }
+    digest(&inputs)
 }
 
 struct Build<'a> {
@@ -157,7 +206,10 @@ impl Build<'_> {
         step(container, &lay, "laying out the tree", image).await?;
         if let Some(install) = &self.request.install {
             self.workshop.trust(container).await?;
-            let script = self.workshop.script(install);
+            let mut script = self.workshop.script(install);
+            for Variable { name, value } in &self.request.variables {
+                script = script.env(name, value);
+            }
             step(container, &script, "the install command", image).await?;
         }
         let sealed = step(container, &ExecSpec::script(SEAL), "tidying up", image).await?;
@@ -228,6 +280,8 @@ mod tests {
             instance: InstanceId::new("tiny__tree-1").unwrap(),
             image: image.to_owned(),
             source: Source::detect(dir, Some("HEAD~1")),
+            base: None,
+            variables: Vec::new(),
             python: None,
             requirements: Vec::new(),
             install: Some(install.to_owned()),
@@ -261,8 +315,12 @@ mod tests {
         let image = format!("agent/test-build-{}:latest", std::process::id());
         // It leaves build products, oddly named ones too, and changes a tracked file.
         let install = "python setup.py -q develop 2>&1; echo built > stamp.txt; \
-            mkdir -p 'out [1]'; touch 'out [1]/x' '#odd' '!bang'; touch /tmp/left";
-        let request = request(dir.path(), &image, install);
+            mkdir -p 'out [1]'; touch 'out [1]/x' '#odd' '!bang'; touch /tmp/left; \
+            printf %s \"$ODD\" > seen";
+        let mut request = request(dir.path(), &image, install);
+        let odd = r#"a "b" \c $HOME 'd'=e"#;
+        request.variables = vec![format!("ODD={odd}").parse().unwrap()];
+        request.base = Some("agent-base:bookworm".to_owned());
         let (events, mut seen) = Events::channel();
         let cancel = CancellationToken::new();
         let built = build(&request, &engine, &events, &cancel).await.unwrap();
@@ -287,6 +345,9 @@ mod tests {
             assert_eq!(ask(nothing).await, ok, "{nothing}");
         }
         assert_eq!(ask("cat stamp.txt").await, format!("never built\n{ok}"));
+        assert_eq!(ask("printf %s \"$ODD\"; cat seen").await, format!("{odd}{odd}{ok}"));
+        // A harness shows HEAD; without a setting that is the whole tree.
+        assert!(!ask("git show").await.contains("ANSWER"));
         let activate = "source /opt/miniconda3/bin/activate && conda activate testbed";
         let used = format!(
             "{activate} && cd / && python -c 'import sys, tiny; print(sys.prefix, tiny.ANSWER, tiny.__file__)'"
@@ -323,6 +384,26 @@ mod tests {
         assert!(prune(Some(&others), &engine).await.unwrap().removed.is_empty(), "not ours");
         let pruned = prune(Some(std::slice::from_ref(&image)), &engine).await.unwrap();
         assert_eq!(pruned.removed, [image]);
+    }
+
+    #[test]
+    fn variables_need_a_name_and_one_line() {
+        for wrong in ["A", "=x", "1A=x", "A B=x", "A=x\ny"] {
+            assert!(wrong.parse::<Variable>().is_err(), "{wrong:?}");
+        }
+        assert_eq!("A_1=".parse::<Variable>().unwrap().instruction(), "ENV A_1=\"\"");
+    }
+
+    #[tokio::test]
+    async fn a_base_image_that_is_nowhere_is_named() {
+        let Some(engine) = trial::engine().await else { return };
+        let dir = tempfile::tempdir().unwrap();
+        project(dir.path());
+        let mut request = request(dir.path(), "agent/test-base:latest", "true");
+        request.base = Some("agent-base:of-no-suite".to_owned());
+        let cancel = CancellationToken::new();
+        let error = build(&request, &engine, &Events::discard(), &cancel).await.unwrap_err();
+        assert!(error.to_string().contains("agent-base:of-no-suite"), "{error}");
     }
 
     #[tokio::test]

@@ -29,6 +29,8 @@ const REQUIREMENTS: &str = include_str!("scripts/requirements.sh");
 /// What an environment is made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Environment<'a> {
+    /// The base image; [`LOCAL_BASE`] or a public one, if absent.
+    pub(crate) base: Option<&'a str>,
     /// Python version such as `3.11`; whatever the base has, if absent.
     pub(crate) python: Option<&'a str>,
     /// pip requirements.
@@ -82,26 +84,27 @@ impl Environment<'_> {
         Ok(Layer { image, inputs })
     }
 
-    /// The local base image, else a public one.
+    /// The base image that was asked for, else the local one, else a public one.
     async fn base(
         &self,
         workshop: &Workshop<'_>,
         events: &Events,
     ) -> Result<(String, ImageInfo), ImageError> {
         let engine = workshop.engine;
-        if let Some(info) = engine.image(LOCAL_BASE).await? {
-            return Ok((LOCAL_BASE.to_owned(), info));
+        let local = self.base.unwrap_or(LOCAL_BASE);
+        if let Some(info) = engine.image(local).await? {
+            return Ok((local.to_owned(), info));
         }
-        let public = format!("python:{}-bookworm", self.python.unwrap_or(PUBLIC_PYTHON));
+        let public = self.base.map_or_else(
+            || format!("python:{}-bookworm", self.python.unwrap_or(PUBLIC_PYTHON)),
+            str::to_owned,
+        );
         if let Some(info) = engine.image(&public).await? {
             return Ok((public, info));
         }
-        events.notice(format!("pulling {public}: {LOCAL_BASE} is not on this machine"));
-        let missing = |source| ImageError::NoBase {
-            base: LOCAL_BASE.to_owned(),
-            public: public.clone(),
-            source,
-        };
+        events.notice(format!("pulling {public}: {local} is not on this machine"));
+        let missing =
+            |source| ImageError::NoBase { base: local.to_owned(), public: public.clone(), source };
         engine.pull(&public, &|line| events.notice(line)).await.map_err(missing)?;
         let info = engine.image(&public).await?;
         let info = info.ok_or_else(|| {

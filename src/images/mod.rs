@@ -15,7 +15,7 @@ mod inventory;
 pub mod packages;
 mod workshop;
 
-pub use build::{BuildRequest, Built, build, commit_of};
+pub use build::{BuildRequest, Built, Variable, VariableError, build, commit_of};
 pub use checkout::Source;
 pub use environment::{LOCAL_BASE, PIP};
 pub use error::ImageError;

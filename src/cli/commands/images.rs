@@ -68,6 +68,8 @@ async fn tree(
         instance: safe.parse().map_err(|error| CliError::from_error(Kind::Usage, error))?,
         image: tag,
         source: Source::detect(path, args.rev.as_deref()),
+        base: args.base.clone(),
+        variables: args.variables.clone(),
         python: None,
         requirements: args.requirements.clone(),
         install: (!args.install.trim().is_empty()).then(|| args.install.clone()),

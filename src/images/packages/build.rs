@@ -260,6 +260,7 @@ impl Work<'_> {
         let workshop =
             Workshop { engine: self.engine, cancel: self.cancel, network: Some(self.network) };
         let environment = Environment {
+            base: None,
             python: Some(&self.package.python),
             requirements: &self.package.requirements,
         };
@@ -272,6 +273,8 @@ impl Work<'_> {
             instance: self.package.instance_id.clone(),
             image: self.package.image(),
             source: Source::Files(sources.base.clone()),
+            base: None,
+            variables: Vec::new(),
             python: Some(self.package.python.clone()),
             requirements: self.package.requirements.clone(),
             install: Some(self.package.install.clone()),
