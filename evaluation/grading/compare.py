@@ -160,8 +160,8 @@ def summary_beside(logs: Path) -> Optional[Path]:
     return None
 
 
-def load(path: Path, summary: Optional[Path]) -> Grading:
-    """Reads one side."""
+def load(path: Path, summary: Optional[Path], folders: bool = False) -> Grading:
+    """Reads one side; with `folders` by the folders of its instances alone."""
     if path.is_file():
         if summary is not None:
             raise BadInput(f"{path} is a summary itself; give the folder of its logs beside another summary")
@@ -178,6 +178,7 @@ def load(path: Path, summary: Optional[Path]) -> Grading:
         summary = summary or summary_beside(path)
     else:
         raise BadInput(f"{path} does not exist")
+    summary = None if folders else summary
     grading = Grading(path, summary)
     if summary is not None:
         read_summary(grading, read_json(summary), summary)
@@ -294,6 +295,9 @@ def differences(a: Grading, b: Grading, wanted: Optional[Iterable[str]] = None, 
         # An error may come before the patch is saved.
         if ("patch.diff" in left) != ("patch.diff" in right):
             quiet.append("patch.diff")
+        # Of a report that one side lacks the class tells enough.
+        if left.get("report", ABSENT) != right.get("report", ABSENT) and left.get("class") != right.get("class"):
+            quiet += [field for field in left.keys() ^ right.keys() if field != "submitted"]
         fields(name, left, right, [*skipped, *quiet])
     return found
 
@@ -305,12 +309,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("b", type=Path, metavar="B")
     parser.add_argument("--summary-a", type=Path, metavar="FILE", help="A's summary")
     parser.add_argument("--summary-b", type=Path, metavar="FILE", help="B's summary")
+    parser.add_argument("--folders", action="store_true", help="look at the folders of instances alone, not at summaries (of a run in parts the last one's is left)")
     parser.add_argument("--instance", action="append", metavar="ID", help="compare this one (repeatable)")
     parser.add_argument("--ignore", action="append", default=[], metavar="FIELD", help="leave a field out, such as infra_failure (repeatable)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     try:
-        a, b = load(options.a, options.summary_a), load(options.b, options.summary_b)
+        a, b = (load(path, summary, options.folders) for path, summary in [(options.a, options.summary_a), (options.b, options.summary_b)])
         found = differences(a, b, options.instance, options.ignore)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)

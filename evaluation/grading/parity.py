@@ -103,8 +103,22 @@ class Harness:
             package.__path__ = []  # type: ignore[attr-defined]
             spec.TestSpec = object  # type: ignore[attr-defined]
             sys.modules[package.__name__], sys.modules[spec.__name__] = package, spec
-        self.grading = importlib.import_module("swebench.harness.grading")
+        self.grading = self.imported()
         self.old = version.startswith("4")
+
+    @staticmethod
+    def imported() -> Any:
+        """The module; dependencies of functions that are not called here are replaced by nothing."""
+        while True:
+            try:
+                return importlib.import_module("swebench.harness.grading")
+            except ModuleNotFoundError as error:
+                if not error.name or error.name.split(".")[0] == "swebench":
+                    raise
+                missing = types.ModuleType(error.name)
+                missing.__path__ = []  # type: ignore[attr-defined]
+                missing.__getattr__ = lambda name: lambda *_: None  # type: ignore[method-assign]
+                sys.modules[error.name] = missing
 
     def grade(self, row: dict[str, Any], path: Path) -> Optional[dict[str, Any]]:
         """The report; None where an exception loses the instance."""

@@ -184,6 +184,22 @@ class Comparison(unittest.TestCase):
         elsewhere.write_text(json.dumps(summary(USUAL[1:])))
         self.assertEqual(self.run_command(a, logs, "--summary-b", elsewhere)[0], 1)
 
+    def test_a_run_in_parts_is_compared_by_its_folders(self):
+        a = ours(self.fresh(), USUAL)
+        logs, path = official(self.fresh(), USUAL)
+        # The summary of the last part alone.
+        path.write_text(json.dumps(summary(USUAL[1:2])))
+        self.assertEqual(self.run_command(a, path)[0], 1)
+        self.assertEqual(self.run_command(a, path, "--folders")[0], 0)
+        (logs / "o__n-1" / "report.json").write_text(json.dumps({"o__n-1": report(False)}))
+        code, out, _ = self.run_command(a, path, "--folders")
+        self.assertEqual(code, 1)
+        self.assertIn("o__n-1: class: resolved / unresolved", out)
+
+    def test_of_a_report_that_one_side_lacks_the_class_alone_is_shown(self):
+        self.assertEqual([pair for pair in self.found(changed(0, "error", None), USUAL) if pair[0] == "o__n-1"], [("o__n-1", "class"), ("o__n-1", "report")])
+        self.assertEqual(self.found(changed(4, "resolved", report(True)), USUAL, "--instance", "o__n-5"), [("o__n-5", "class"), ("o__n-5", "submitted")])
+
     def test_older_harnesses_lack_fields_and_each_lack_is_said_once(self):
         old_rows = []
         for name, where, said in USUAL:

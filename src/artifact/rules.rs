@@ -43,33 +43,14 @@ impl Rules {
         }
     }
 
-    /// The rules of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|rules| rules.name() == name)
-    }
-
     /// Whether a prediction is run as the harness runs it: bare commands in the image's own
     /// environment, the row's evaluation script without additions, repository and history as the
-    /// image has them. Ours activates the environment, runs without hooks and offline, and strips
-    /// later history.
+    /// image has them. Ours activates the environment, runs offline and without hooks, keeps GNU
+    /// `patch` out of `.git`, strips later history, and wants to see that the gold tests are in
+    /// place.
     #[must_use]
     pub fn runs_bare(self) -> bool {
         self != Self::Ours
-    }
-
-    /// Whether the gold test patch must be seen to apply. The harness runs the tests that are
-    /// there otherwise.
-    #[must_use]
-    pub fn proves_test_patch(self) -> bool {
-        self == Self::Ours
-    }
-
-    /// Whether a patch that names a path inside `.git` is kept from GNU `patch`, which would
-    /// write there.
-    #[must_use]
-    pub fn guards_git_folder(self) -> bool {
-        self == Self::Ours
     }
 
     /// Whether the tree is put back between the commands that try a patch, `--3way` is one of
@@ -154,9 +135,7 @@ mod tests {
     fn names_are_those_that_serde_writes() {
         for rules in Rules::ALL {
             assert_eq!(serde_json::to_value(rules).unwrap(), rules.name());
-            assert_eq!(Rules::from_name(rules.name()), Some(rules));
         }
-        assert_eq!(Rules::from_name("harness"), None);
         assert_eq!(Rules::default(), Rules::Ours);
     }
 }

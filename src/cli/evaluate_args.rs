@@ -1,6 +1,6 @@
 //! What `agent evaluate` takes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -24,7 +24,7 @@ pub(crate) struct EvaluateArgs {
     /// Directory of the report [default: graded, beside the predictions; graded-RULES by the
     /// rules of a harness]
     #[arg(short = 'o', long = "output", value_name = "DIR")]
-    pub(crate) output: Option<PathBuf>,
+    output: Option<PathBuf>,
     /// By whose rules: mistakes of the official harness are mended, or kept
     #[arg(long, value_enum, default_value = "agent")]
     rules: RulesName,
@@ -54,6 +54,17 @@ impl EvaluateArgs {
             RulesName::Harness5 => Rules::Harness5,
             RulesName::Harness4 => Rules::Harness4,
         }
+    }
+
+    /// Where the report goes. Other rules than ours have a folder of their own, so that neither
+    /// replaces the other's verdicts.
+    pub(crate) fn out(&self) -> PathBuf {
+        let name = match self.rules() {
+            Rules::Ours => "graded".to_owned(),
+            rules => format!("graded-{}", rules.name()),
+        };
+        let beside = self.predictions.parent().unwrap_or(Path::new("")).join(name);
+        self.output.clone().unwrap_or(beside)
     }
 
     /// Which earlier verdicts are made anew.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::artifact::{InstanceId, Rules};
+use crate::evaluate::RunReport;
 use crate::evaluate::trial::{
     CORE, FIXED, Trial, core, diff, docker, environment, local, row, test_patch, tests,
 };
@@ -105,7 +106,7 @@ fn cases() -> Vec<(&'static str, String, [&'static str; 3])> {
     ]
 }
 
-fn outcome(report: &crate::evaluate::RunReport, id: &InstanceId) -> String {
+fn outcome(report: &RunReport, id: &InstanceId) -> String {
     if report.resolved_ids.contains(id) {
         return "R".to_owned();
     }
@@ -124,7 +125,7 @@ async fn each_harness_judges_as_it_does() {
         .map(|(id, ..)| {
             harness_row(id, |row| {
                 if *id == "creates" {
-                    creating(row)
+                    creating(row);
                 }
             })
         })
@@ -159,6 +160,8 @@ async fn each_harness_judges_as_it_does() {
             serde_json::from_slice(&std::fs::read(trial.out().join("report.json")).unwrap())
                 .unwrap();
         assert_eq!(whole["rules"], rules.name());
+        let read: RunReport = serde_json::from_value(whole.clone()).unwrap();
+        assert_eq!((&read.resolved_ids, read.rules), (&report.resolved_ids, rules));
         assert_eq!(whole.get("failure_reasons").is_some(), rules != Rules::Harness4);
         assert_eq!(trial.file("hook", "report.json").is_some(), rules != Rules::Ours);
         assert_eq!(trial.file("diff", "report.json").is_some(), rules == Rules::Ours);

@@ -16,13 +16,12 @@ use crate::testlog::infra::{self, Sign, Tier};
 ///
 /// `completed` holds the graded ones: `resolved` and `unresolved`. `error` holds predictions with
 /// a patch and without a verdict. The infrastructure's failures are listed apart but stay in
-/// `error` or `unresolved`.
+/// `error` or `unresolved`. What 4.1 or older versions of ours do not write is read as empty.
 ///
 /// `judged` is the denominator that is the model's: submitted predictions, empty ones included,
 /// without those that were not judged because the infrastructure failed (`not_judged_infra`), the
 /// gold tests could not be set up (`harness_error`) or the evaluation was stopped (`cancelled`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 #[expect(missing_docs, reason = "the names are the harness's, explained above")]
 pub struct RunReport {
     pub total_instances: usize,
@@ -30,7 +29,9 @@ pub struct RunReport {
     pub completed_instances: usize,
     pub resolved_instances: usize,
     pub unresolved_instances: usize,
+    #[serde(default)]
     pub infra_failure_instances: usize,
+    #[serde(default)]
     pub ambiguous_failure_instances: usize,
     pub empty_patch_instances: usize,
     pub error_instances: usize,
@@ -40,17 +41,23 @@ pub struct RunReport {
     pub submitted_ids: Vec<InstanceId>,
     pub resolved_ids: Vec<InstanceId>,
     pub unresolved_ids: Vec<InstanceId>,
+    #[serde(default)]
     pub infra_failure_ids: Vec<InstanceId>,
+    #[serde(default)]
     pub ambiguous_failure_ids: Vec<InstanceId>,
     /// Why an instance is unresolved or an error, where a sign of it was found.
+    #[serde(default)]
     pub failure_reasons: BTreeMap<InstanceId, String>,
     pub error_ids: Vec<InstanceId>,
     pub schema_version: u32,
     /// Ours: by whose rules.
+    #[serde(default)]
     pub rules: Rules,
     /// Ours: submitted predictions that were judged.
+    #[serde(default)]
     pub judged_instances: usize,
     /// Ours: not judged because the infrastructure failed; the next evaluation tries them again.
+    #[serde(default)]
     pub not_judged_infra_ids: Vec<InstanceId>,
     /// Ours: each error with its kind and a message.
     pub errors: BTreeMap<InstanceId, RunError>,

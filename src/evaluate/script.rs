@@ -193,6 +193,28 @@ mod tests {
         assert_eq!(test_patch_applied(&with, &log), Some(false));
     }
 
+    /// What `utils.record_test_exit_code` of 5.0.2 makes of the same scripts, by running it.
+    #[test]
+    fn a_harness_rewrites_a_script_line_by_line() {
+        let row = format!("\n#!/bin/bash\nset -uxo pipefail\nrun\n: '{END}'\nreset\n\n");
+        let expected = format!(
+            "#!/bin/bash\nset -uxo pipefail\nrun\nSWEBENCH_TEST_EXIT_CODE=$?\n: '{END}'\n\
+             echo \"{EXIT_CODE}: $SWEBENCH_TEST_EXIT_CODE\"\nreset\n"
+        );
+        assert_eq!(of_harness(Rules::Harness5, &row), expected);
+        assert_eq!(of_harness(Rules::Harness4, &row), row);
+        // Also where the lines belong to the test patch: a head's line is lost, and the exit
+        // status is that of nothing.
+        let row = format!("cat <<'E'\nset -uxo pipefail\n+{END}\nE\nrun\n: '{END}'");
+        let expected = format!(
+            "#!/bin/bash\nset -uxo pipefail\ncat <<'E'\nSWEBENCH_TEST_EXIT_CODE=$?\n+{END}\n\
+             echo \"{EXIT_CODE}: $SWEBENCH_TEST_EXIT_CODE\"\nE\nrun\n: '{END}'\n"
+        );
+        assert_eq!(of_harness(Rules::Harness5, &row), expected);
+        let endless = of_harness(Rules::Harness5, "#!/bin/bash\nrun");
+        assert_eq!(endless, "#!/bin/bash\nset -uxo pipefail\nrun\n");
+    }
+
     #[test]
     fn our_own_script_survives_a_command_that_exits() {
         let log = bash(&run_tests("echo ran; exit 4 #", &["a b".to_owned()]));

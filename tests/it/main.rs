@@ -4,6 +4,7 @@
 mod adaptive;
 mod architecture;
 mod cli_errors;
+mod grading;
 mod harness;
 mod index;
 mod localizer;

@@ -1,7 +1,7 @@
 //! `agent evaluate`: grades predictions with a benchmark's own tests.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
 use crate::cli::{print, print_json, say, select};
 use crate::dataset::Dataset;
-use crate::evaluate::{self, ErrorKind, EvaluateError, Evaluation, Predictions, Rules, RunReport};
+use crate::evaluate::{self, ErrorKind, EvaluateError, Evaluation, Predictions, RunReport};
 
 pub(crate) async fn evaluate(
     args: EvaluateArgs,
@@ -25,7 +25,7 @@ pub(crate) async fn evaluate(
     let predictions = predictions(&args, &dataset)?;
     let repos = select::repos_dir(&settings.config, &args.dataset)?;
     let rules = args.rules();
-    let out = args.output.clone().unwrap_or_else(|| beside(&args.predictions, rules));
+    let out = args.out();
 
     let show = Show { stages: false, json_events: false };
     let reporting = Reporting::start(output, show, None)?;
@@ -75,16 +75,6 @@ fn predictions(args: &EvaluateArgs, dataset: &Dataset) -> Result<Predictions, Cl
     let selector = select::Selector::new(&args.select)?;
     predictions.retain(|id| selector.matches(id));
     Ok(predictions)
-}
-
-/// `graded` in the folder of the predictions; other rules than ours have a folder of their own, so
-/// that neither replaces the other's verdicts.
-fn beside(predictions: &Path, rules: Rules) -> PathBuf {
-    let name = match rules {
-        Rules::Ours => "graded".to_owned(),
-        _ => format!("graded-{}", rules.name()),
-    };
-    predictions.parent().unwrap_or(Path::new("")).join(name)
 }
 
 /// `, 2 not judged (infra)`, for each reason that there is.

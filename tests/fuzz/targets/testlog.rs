@@ -1,9 +1,9 @@
 //! Any log, by every reader: no panic, no test without a name.
 #![no_main]
 
-use agent_fuzz::artifact::LogFormat;
+use agent_fuzz::artifact::{LogFormat, Rules};
 use agent_fuzz::grown;
-use agent_fuzz::testlog::{infra, normal_id, parse};
+use agent_fuzz::testlog::{infra, markers, normal_id, parse};
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 
@@ -51,7 +51,7 @@ const NAMES: [&str; 8] = [
     "",
     "/tmp/x.py::T::t",
 ];
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 14] = [
     " - ",
     " ... ",
     "====",
@@ -62,6 +62,10 @@ const KNOWN: [&str; 10] = [
     "Testing against Django installed",
     "\u{1b}[32m",
     "\r",
+    "\n>>>>> Start Test Output\n",
+    "\n>>>>> End Test Output\n",
+    "\n>>>>> Test Exit Code: 1\n",
+    "\nFAIL:\n",
 ];
 
 fuzz_target!(|input: (u16, Vec<Piece<'_>>)| {
@@ -76,6 +80,9 @@ fuzz_target!(|input: (u16, Vec<Piece<'_>>)| {
     let log = grown(text.collect(), input.0);
     let _ = infra::classify(&log);
     for format in FORMATS {
+        for rules in Rules::ALL {
+            let _ = markers::statuses(rules, format, &log);
+        }
         let statuses = parse(format, &log);
         // A line end at the end says nothing new.
         assert_eq!(parse(format, &format!("{log}\n")).len(), statuses.len(), "{format:?}");
