@@ -71,7 +71,7 @@ fn verdict(output: &ExecOutput, nonce: &str) -> ScriptVerdict {
 
 /// 64 random bits as text. Not a secret against a patch that reads the script, only against text
 /// that happens to be printed.
-fn nonce() -> String {
+pub(crate) fn nonce() -> String {
     format!("#{:016x}", RandomState::new().build_hasher().finish())
 }
 

@@ -87,11 +87,7 @@ fn cases() -> Vec<(&'static str, String, [&'static str; 3])> {
         ("outside", diff("../outside.py", "", "x\n"), NO_PATCH),
         ("hook", hook, ["patch_not_applied", "R", "R"]),
         ("liar", core(&liar), ["U", "R", "R"]),
-        (
-            "creates",
-            core(FIXED) + &new_file("tests/test_new.py", "y = 2"),
-            ["test_patch_not_applied", "U", "U"],
-        ),
+        ("creates", core(FIXED) + &new_file("tests/test_new.py", "y = 2"), ["U"; 3]),
         ("bytes", fixed_with(r"import os; os.write(2, b'\xff\n')"), ["R", "R", "lost"]),
         (
             "diff",

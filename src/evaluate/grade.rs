@@ -48,6 +48,22 @@ pub struct TestsStatus {
     pub pass_to_fail: Sorted,
 }
 
+impl InstanceReport {
+    /// Unresolved without a look at any test, for this reason.
+    pub(super) fn unresolved(reason: &str) -> Self {
+        Self {
+            patch_is_none: false,
+            patch_exists: true,
+            patch_successfully_applied: false,
+            resolved: false,
+            infra_failure: false,
+            infra_failure_reason: None,
+            not_graded: Some(reason.to_owned()),
+            tests_status: None,
+        }
+    }
+}
+
 /// Tests of one list by what they did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sorted {
@@ -97,16 +113,7 @@ pub fn grade(
     gold: &Gold,
     log: &str,
 ) -> Result<InstanceReport, BrokenReader> {
-    let mut report = InstanceReport {
-        patch_is_none: false,
-        patch_exists: true,
-        patch_successfully_applied: false,
-        resolved: false,
-        infra_failure: false,
-        infra_failure_reason: None,
-        not_graded: None,
-        tests_status: None,
-    };
+    let mut report = InstanceReport { not_graded: None, ..InstanceReport::unresolved("") };
     match markers::statuses(rules, format, log) {
         Ok(found) => {
             let sort = |list: &[String], rule: Rule| {

@@ -443,23 +443,38 @@ mod tests {
     async fn rows_with_a_script_of_their_own_run_it_in_containers() {
         let Some(docker) = docker().await else { return };
         let scripted = |id: &str, test_patch: &str| {
-            row(id, |row| row["eval_script"] = json!(script(test_patch)))
+            row(id, |row| {
+                row["test_patch"] = json!(test_patch);
+                row["eval_script"] = json!(script(test_patch));
+            })
         };
         let bad = diff("tests/test_core.py", "nothing\nlike it\n", "at all\n");
+        let added = |text: &str| {
+            format!(
+                "diff --git a/tests/new.py b/tests/new.py\nnew file mode 100644\n--- /dev/null\n\
+                 +++ b/tests/new.py\n@@ -0,0 +1 @@\n+# {text}\n"
+            )
+        };
         let trial = Trial::new(&[
             scripted("bad-tests", &bad),
             scripted("gold", &test_patch()),
             scripted("wrong", &test_patch()),
+            scripted("marker", &test_patch()),
+            scripted("occupier", &(test_patch() + &added("as the gold tests have it"))),
         ]);
         let given = [
             ("bad-tests", core(FIXED)),
             ("gold", core(FIXED)),
             ("wrong", core(&CORE.replace("a - b", "b - a"))),
+            // Text of the log's own language in the prediction, which the log shows.
+            ("marker", core(&format!("{FIXED}# >>>>> Start Test Output\n"))),
+            // What keeps the gold tests out is the prediction's fault, and no way to go unjudged.
+            ("occupier", core(FIXED) + &added("mine")),
         ];
         let report = trial.run(&*docker, &given, environment).await;
         let log = trial.file("gold", "test_output.txt").unwrap_or_default();
-        assert_eq!(names(&report.resolved_ids), ["gold"], "{report:?}\n{log}");
-        assert_eq!(names(&report.unresolved_ids), ["wrong"]);
+        assert_eq!(names(&report.resolved_ids), ["gold", "marker"], "{report:?}\n{log}");
+        assert_eq!(names(&report.unresolved_ids), ["occupier", "wrong"]);
         assert_eq!(names(&report.harness_error_ids), ["bad-tests"]);
 
         // Elsewhere the script would work on nothing, or on something of the user's.

@@ -5,8 +5,8 @@ use crate::harness;
 use crate::testlog::markers::{END, EXIT_CODE, START};
 use crate::testlog::python_strip;
 
-/// Stands before the exit status of applying the test patch.
-pub(super) const TEST_PATCH_STATUS: &str = ">>>>> Test Patch Status";
+/// Stands before a mark and the exit status of applying the test patch.
+const TEST_PATCH_STATUS: &str = ">>>>> Test Patch Status";
 
 /// Exit status of [`prepare`] when a test file could not be put back.
 pub(super) const NOT_RESTORED: i32 = 102;
@@ -33,8 +33,9 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A row's evaluation script that also tells the exit status of the tests (as the harness makes
-/// it) and of applying the test patch (which the harness does not look at).
-pub(super) fn instrumented(script: &str) -> String {
+/// it) and of applying the test patch (which the harness does not look at), the latter with `mark`:
+/// the log shows the prediction too, which may hold any text that is known before.
+pub(super) fn instrumented(script: &str, mark: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut here_document: Option<String> = None;
     let mut ended = false;
@@ -44,7 +45,7 @@ pub(super) fn instrumented(script: &str) -> String {
             lines.push(line.to_owned());
             if is_end {
                 here_document = None;
-                lines.push(format!("echo \"{TEST_PATCH_STATUS}: $?\""));
+                lines.push(format!("echo \"{TEST_PATCH_STATUS} {mark}: $?\""));
             }
         } else if line.contains(END) && !ended {
             ended = true;
@@ -99,15 +100,16 @@ fn applied_document(line: &str) -> Option<String> {
     (!word.is_empty() && !word.contains(char::is_whitespace)).then(|| word.to_owned())
 }
 
-/// Whether the log of an [`instrumented`] script says that the test patch was applied. None where
-/// the script holds no such step.
-pub(super) fn test_patch_applied(script: &str, log: &str) -> Option<bool> {
-    if !script.contains(TEST_PATCH_STATUS) {
+/// Whether the log of a script [`instrumented`] with this mark says that the test patch was applied.
+/// None where the script holds no such step.
+pub(super) fn test_patch_applied(script: &str, mark: &str, log: &str) -> Option<bool> {
+    let head = format!("{TEST_PATCH_STATUS} {mark}: ");
+    if !script.contains(&head) {
         return None;
     }
-    let before = log.find(START).map_or(log, |start| &log[..start]);
-    let status = before.lines().rev().find_map(|line| line.strip_prefix(TEST_PATCH_STATUS));
-    Some(status.is_some_and(|status| status.trim_start_matches(':').trim() == "0"))
+    // The first: what the tests print comes later, and they can read the script.
+    let status = log.lines().find_map(|line| line.strip_prefix(&head));
+    Some(status.is_some_and(|status| status.trim() == "0"))
 }
 
 /// Runs an uploaded evaluation script.
@@ -176,9 +178,9 @@ mod tests {
     #[test]
     fn an_instrumented_script_tells_both_statuses() {
         for (apply, applied) in [("cat >/dev/null", true), ("cat >/dev/null; return 3", false)] {
-            let script = instrumented(&script(apply, "bash -c 'exit 7'"));
+            let script = instrumented(&script(apply, "bash -c 'exit 7'"), "#1");
             let log = bash(&format!("exec 2>&1\n{script}"));
-            assert_eq!(test_patch_applied(&script, &log), Some(applied), "{log}");
+            assert_eq!(test_patch_applied(&script, "#1", &log), Some(applied), "{log}");
             assert!(log.contains(&format!("\n{EXIT_CODE}: 7\n")), "{log}");
             assert!(log.contains(&format!("+ : '{START}'\n")), "{log}");
         }
@@ -186,13 +188,17 @@ mod tests {
 
     #[test]
     fn a_script_that_never_applies_is_told_from_one_that_has_no_such_step() {
-        let with = instrumented(&script("cat >/dev/null", "true"));
-        assert_eq!(test_patch_applied(&with, "died early"), Some(false));
-        let without = instrumented(&format!(": '{START}'\nnpm test\n: '{END}'\n"));
-        assert_eq!(test_patch_applied(&without, "anything"), None);
-        // A test cannot undo the status, for it runs behind the start marker.
-        let log = format!("{TEST_PATCH_STATUS}: 1\n+ : '{START}'\n{TEST_PATCH_STATUS}: 0\n");
-        assert_eq!(test_patch_applied(&with, &log), Some(false));
+        let with = instrumented(&script("cat >/dev/null", "true"), "#1");
+        assert_eq!(test_patch_applied(&with, "#1", "died early"), Some(false));
+        let without = instrumented(&format!(": '{START}'\nnpm test\n: '{END}'\n"), "#1");
+        assert_eq!(test_patch_applied(&without, "#1", "anything"), None);
+        // Neither a test, which runs later, can undo the status, nor a prediction that the log shows.
+        let status = |mark: &str, n: i32| format!("{TEST_PATCH_STATUS} {mark}: {n}\n");
+        let shown = format!("+ : '{START}'\n{}", status("#0", 0));
+        for n in [0, 1] {
+            let log = [shown.clone(), status("#1", n), status("#1", 1 - n)].concat();
+            assert_eq!(test_patch_applied(&with, "#1", &log), Some(n == 0));
+        }
     }
 
     /// What `utils.record_test_exit_code` of 5.0.2 makes of the same scripts, by running it.

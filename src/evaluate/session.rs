@@ -4,11 +4,13 @@ use std::io;
 
 use crate::artifact::{Instance, LogFormat, Rules, TestCommand};
 use crate::dataset::{Gold, Row};
+use crate::evaluate::grade::InstanceReport;
 use crate::evaluate::record::Folder;
 use crate::evaluate::{ErrorKind, EvaluateConfig, Verdict, apply, grade, paths, script};
+use crate::harness;
 use crate::sandbox::{
-    EnvironmentSpec, ExecOutput, ExecRequest, ExecStatus, Limits, Retakes, Sandbox, SandboxError,
-    Session, Upload,
+    Environment, EnvironmentSpec, ExecOutput, ExecRequest, ExecStatus, Limits, Retakes, Sandbox,
+    SandboxError, Session, Upload,
 };
 use crate::testlog::directive;
 
@@ -43,8 +45,8 @@ pub(super) struct Plan<'a> {
 enum Tests<'a> {
     /// The row's own script, run as a harness runs it.
     Harness(&'a str),
-    /// The row's own script, made to tell what it hides.
-    Script(String),
+    /// The row's own script, made to tell what it hides, and the mark by which it tells.
+    Script(String, String),
     /// A command and what is appended to it.
     Command(&'a TestCommand, Vec<String>),
 }
@@ -62,7 +64,10 @@ impl<'a> Plan<'a> {
         }
         let format = log_format(instance, gold)?;
         let tests = match (&gold.eval_script, &instance.test_command) {
-            (Some(script), _) => Tests::Script(script::instrumented(script)),
+            (Some(script), _) => {
+                let mark = harness::nonce();
+                Tests::Script(script::instrumented(script, &mark), mark)
+            }
             (None, Some(command)) => {
                 let directives = match &gold.test_directives {
                     Some(directives) => directives.clone(),
@@ -147,9 +152,57 @@ pub(super) async fn judge(
         session.close().await;
         match verdict {
             Err(Trouble::Sandbox(error)) if retakes.again(&error) => {}
+            Ok(Verdict::Error { kind: ErrorKind::TestPatchNotApplied, message }) => {
+                // The row's fault, or the prediction's?
+                let fits = takes_the_tests(sandbox, &environment, &limits, plan, config).await?;
+                return Ok(if fits {
+                    let report = InstanceReport::unresolved(PREDICTION_IN_THE_WAY);
+                    Verdict::Graded { report: Box::new(report) }
+                } else {
+                    error(ErrorKind::TestPatchNotApplied, message)
+                });
+            }
             verdict => return verdict,
         }
     }
+}
+
+const PREDICTION_IN_THE_WAY: &str =
+    "the gold test patch applies to the base commit, and not on top of the prediction";
+
+/// Whether the gold test patch applies where there is no prediction.
+async fn takes_the_tests(
+    sandbox: &dyn Sandbox,
+    environment: &Environment,
+    limits: &Limits,
+    plan: &Plan<'_>,
+    config: &EvaluateConfig,
+) -> Result<bool, SandboxError> {
+    let session = sandbox.start(environment, limits).await?;
+    let tried = async {
+        session.upload(&test_files(plan.gold)).await?;
+        let script = script::prepare(session.scratch());
+        session.exec(&ExecRequest { script, timeout: config.step_timeout }).await
+    };
+    let tried = tried.await;
+    session.close().await;
+    Ok(tried?.success())
+}
+
+fn file(path: &str, content: Vec<u8>) -> Upload {
+    Upload { path: path.to_owned(), content, executable: false }
+}
+
+/// What [`script::prepare`] works on.
+fn test_files(gold: &Gold) -> [Upload; 2] {
+    let touched: Vec<u8> = paths::touched(&gold.test_patch)
+        .into_iter()
+        .flat_map(|path| path.into_bytes().into_iter().chain([0]))
+        .collect();
+    [
+        file(script::TEST_FILES_FILE, touched),
+        file(script::TEST_PATCH_FILE, gold.test_patch.clone().into()),
+    ]
 }
 
 pub(super) struct Judge<'a> {
@@ -189,7 +242,7 @@ impl Judge<'_> {
             status => return Ok(stopped("applying the patch", status, &log)),
         }
         let run = match &self.plan.tests {
-            Tests::Harness(_) | Tests::Script(_) => script::run_uploaded(&scratch),
+            Tests::Harness(_) | Tests::Script(..) => script::run_uploaded(&scratch),
             Tests::Command(command, directives) => {
                 let prepared = self.step(script::prepare(&scratch)).await?;
                 log.push_str(&prepared.text());
@@ -213,24 +266,11 @@ impl Judge<'_> {
     }
 
     fn uploads(&self, patch: &str) -> Vec<Upload> {
-        let file = |path: &str, content: Vec<u8>| Upload {
-            path: path.to_owned(),
-            content,
-            executable: false,
-        };
         let mut files = vec![file(apply::PATCH_FILE, patch.as_bytes().to_vec())];
         match &self.plan.tests {
             Tests::Harness(script) => files.push(file(script::EVAL_FILE, (*script).into())),
-            Tests::Script(script) => files.push(file(script::EVAL_FILE, script.clone().into())),
-            Tests::Command(..) => {
-                let test_patch = &self.plan.gold.test_patch;
-                let touched: Vec<u8> = paths::touched(test_patch)
-                    .into_iter()
-                    .flat_map(|path| path.into_bytes().into_iter().chain([0]))
-                    .collect();
-                files.push(file(script::TEST_FILES_FILE, touched));
-                files.push(file(script::TEST_PATCH_FILE, test_patch.clone().into()));
-            }
+            Tests::Script(script, _) => files.push(file(script::EVAL_FILE, script.clone().into())),
+            Tests::Command(..) => files.extend(test_files(self.plan.gold)),
         }
         files
     }
@@ -240,8 +280,8 @@ impl Judge<'_> {
         if let Some(verdict) = self.ended(output, &log)? {
             return Ok(verdict);
         }
-        if let Tests::Script(script) = &self.plan.tests
-            && script::test_patch_applied(script, &log) == Some(false)
+        if let Tests::Script(script, mark) = &self.plan.tests
+            && script::test_patch_applied(script, mark, &log) == Some(false)
         {
             let before = log.find(crate::testlog::markers::START).unwrap_or(log.len());
             return Ok(test_patch_failed(&log[..before]));
