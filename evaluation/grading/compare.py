@@ -134,8 +134,8 @@ def instance_folders(path: Path) -> list[Path]:
     return [folder for model in children(path) for folder in children(model) if is_instance_folder(folder)]
 
 
-def logs_of(summary: Path) -> Path:
-    """The logs that belong to `MODEL.RUN_ID.json`; both names may hold dots."""
+def logs_of(summary: Path, said: Any) -> Optional[Path]:
+    """The logs that belong to `MODEL.RUN_ID.json`; both names may hold dots. None where nothing ran."""
     parts = summary.name[: -len(".json")].split(".")
     tried = []
     for cut in range(1, len(parts)):
@@ -145,6 +145,8 @@ def logs_of(summary: Path) -> Path:
             # A run may hold predictions of several models; the summary is named after the first.
             return logs.parent
         tried.append(str(logs))
+    if not said.get("completed_ids") and not said.get("error_ids"):
+        return None
     raise BadInput(f"{summary}: no logs beside it; tried {some(tried) or 'none'}; give the logs' folder and --summary-a or --summary-b")
 
 
@@ -165,10 +167,11 @@ def load(path: Path, summary: Optional[Path], folders: bool = False) -> Grading:
     if path.is_file():
         if summary is not None:
             raise BadInput(f"{path} is a summary itself; give the folder of its logs beside another summary")
-        if not is_summary(read_json(path)):
+        said = read_json(path)
+        if not is_summary(said):
             raise BadInput(f"{path} is no summary of an evaluation: it lacks resolved_ids or error_ids")
         # `agent evaluate` writes its summary among the folders of instances.
-        logs = path.parent if path.name == "report.json" else logs_of(path)
+        logs = path.parent if path.name == "report.json" else logs_of(path, said)
         summary = path
     elif path.is_dir():
         logs = path
@@ -182,7 +185,7 @@ def load(path: Path, summary: Optional[Path], folders: bool = False) -> Grading:
     grading = Grading(path, summary)
     if summary is not None:
         read_summary(grading, read_json(summary), summary)
-    for folder in instance_folders(logs):
+    for folder in instance_folders(logs) if logs else []:
         read_instance(grading, folder, known_class=summary is not None)
     if not grading.instances:
         raise BadInput(f"{path} holds no graded instance")

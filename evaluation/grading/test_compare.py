@@ -119,6 +119,19 @@ class Comparison(unittest.TestCase):
             self.assertEqual(code, 0, f"{b}: {out}{err}")
             self.assertIn("5 instances compared, none differs", out)
 
+    def test_of_a_run_in_which_nothing_ran_the_summary_is_enough(self):
+        rows = [("o__n-1", "empty_patch", None), ("o__n-2", "incomplete", None)]
+        a = ours(self.fresh(), rows)
+        logs, b = official(self.fresh(), rows)
+        logs.rmdir()
+        self.assertEqual(self.run_command(a, b)[0], 0)
+        logs, b = official(self.fresh(), [("o__n-1", "error", None), rows[1]])
+        for path in sorted(logs.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        logs.rmdir()
+        code, _, err = self.run_command(a, b)
+        self.assertEqual((code, "no logs beside it" in err), (2, True))
+
     def test_a_class_that_differs_is_shown(self):
         for index, where, said in [(0, "unresolved", report(False)), (0, "error", None), (2, "resolved", report(True)), (3, "error", None), (4, "empty_patch", None)]:
             name = USUAL[index][0]
