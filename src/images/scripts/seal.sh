@@ -3,6 +3,8 @@
 set -eu
 cd /testbed
 export GIT_OPTIONAL_LOCKS=0
+# Eval scripts print HEAD, which has no parents: not the whole tree.
+git config log.showRoot false
 mkdir -p .git/info
 printf '%s\n' '# products of the installation' '__pycache__/' '*.py[cod]' '*.egg-info/' \
     '.pytest_cache/' >.git/info/exclude
