@@ -72,13 +72,20 @@ impl Engine {
             tokio::time::timeout(PING, docker.ping()).await??;
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Abilities::ask(&docker).await?)
         };
-        let abilities = asked.await.map_err(|error| {
-            // A socket that ssh cannot open over there looks like a broken connection from here.
-            match tunnel.as_ref().and_then(|tunnel| tunnel.said()) {
-                Some(said) => unreachable(format!("{error}: ssh says: {said}").into()),
-                None => unreachable(error),
+        let abilities = match asked.await {
+            Ok(abilities) => abilities,
+            Err(error) => {
+                // A socket that ssh cannot open over there looks like a broken connection from here.
+                let said = match &tunnel {
+                    Some(tunnel) => tunnel.last_words().await,
+                    None => None,
+                };
+                return Err(match said {
+                    Some(said) => unreachable(format!("{error}: ssh says: {said}").into()),
+                    None => unreachable(error),
+                });
             }
-        })?;
+        };
         Ok(Self {
             docker,
             owner: Arc::new(Owner::new()),

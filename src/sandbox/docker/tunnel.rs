@@ -70,6 +70,17 @@ impl Tunnel {
         &self.socket
     }
 
+    /// As [`Tunnel::said`]; ssh may speak a moment after a connection through it broke.
+    pub(super) async fn last_words(&self) -> Option<String> {
+        for _ in 0..50 {
+            if let Some(said) = self.said() {
+                return Some(said);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        None
+    }
+
     /// The end of what ssh said, if it said anything.
     pub(super) fn said(&self) -> Option<String> {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
