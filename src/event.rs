@@ -9,6 +9,12 @@ use tokio::sync::mpsc;
 
 use crate::artifact::{InstanceId, InstanceOutcome, Outcome, Stage, Subject, TestKind, Usage};
 
+/// An error and its causes in one line, as events tell them.
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// One stamped event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {

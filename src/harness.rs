@@ -199,8 +199,8 @@ pub(crate) fn reported(command: &TestCommand, directives: &str, scratch: &str) -
 }
 
 /// One word for bash, whatever is in it.
-fn quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:=@%".contains(c);
+pub(crate) fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:=@%,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
     } else {

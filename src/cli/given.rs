@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::artifact::{InstanceId, Localization, RankedFile};
 use crate::cli::error::{CliError, Kind};
@@ -69,18 +70,37 @@ struct Listed {
 }
 
 fn of_file(path: &Path, job: &Job) -> Result<BTreeMap<InstanceId, Localization>, CliError> {
+    let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into());
+    let expected = "{\"instance_id\": ID, \"ranked\": [PATH, ...]}";
+    of_rows(path, &text(path)?, job, expected, |row: Listed| {
+        Ok((row.instance_id, ranked(row.ranked, &format!("given: {name}"))))
+    })
+}
+
+/// A file that the user names, whole.
+pub(crate) fn text(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| CliError::usage(format!("cannot read {}: {error}", path.display())))
+}
+
+/// What the JSON lines of a file hand in, by instance: of all instances of the job, and of no
+/// others. `take` makes something of a row or says what is wrong with it; `expected` shows one.
+pub(crate) fn of_rows<R: DeserializeOwned, T>(
+    path: &Path,
+    text: &str,
+    job: &Job,
+    expected: &str,
+    take: impl Fn(R) -> Result<(InstanceId, T), String>,
+) -> Result<BTreeMap<InstanceId, T>, CliError> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| CliError::usage(format!("cannot read {shown}: {error}")))?;
     let mut given = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        let row: Listed = serde_json::from_str(line).map_err(|error| {
-            CliError::usage(format!("{shown}:{number}: {error}")).hint(
-                "expected one JSON object a line: {\"instance_id\": ID, \"ranked\": [PATH, ...]}",
-            )
+        let row = serde_json::from_str(line).map_err(|error| error.to_string()).and_then(&take);
+        let (id, row) = row.map_err(|error| {
+            CliError::usage(format!("{shown}:{number}: {error}"))
+                .hint(format!("expected one JSON object a line: {expected}"))
         })?;
-        let name = path.file_name().map_or(String::new(), |name| name.to_string_lossy().into());
-        given.insert(row.instance_id, ranked(row.ranked, &format!("given: {name}")));
+        given.insert(id, row);
     }
     if let Some(missing) = job.instances.iter().find(|one| !given.contains_key(&one.id)) {
         return Err(CliError::new(Kind::Usage, format!("{shown} has no row for {}", missing.id))

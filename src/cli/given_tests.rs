@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::artifact::InstanceId;
-use crate::cli::error::{CliError, Kind};
+use crate::cli::error::CliError;
+use crate::cli::given;
 use crate::cli::job::Job;
 use crate::cli::settings::Settings;
 use crate::stage::execute::{GivenTests, RegressionTests};
@@ -33,38 +34,23 @@ pub(crate) fn read(
             "--regression-files names regression tests, and execute.regression = none runs none";
         return Err(CliError::usage(error).hint("give one of them"));
     }
-    let shown = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| CliError::usage(format!("cannot read {shown}: {error}")))?;
-    let lines: Vec<(usize, &str)> =
-        (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty()).collect();
-    let ids = job.instances.iter().map(|instance| instance.id.clone());
-    if !lines.iter().any(|(_, line)| line.starts_with('{')) {
-        let files: Vec<String> = lines.iter().map(|(_, line)| (*line).to_owned()).collect();
-        if files.is_empty() {
-            return Err(CliError::usage(format!("{shown} names no test file")));
-        }
-        let given = GivenTests { files, names: None };
+    let text = given::text(path)?;
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+    if lines.peek().is_none() {
+        return Err(CliError::usage(format!("{} names no test file", path.display())));
+    }
+    if !text.lines().any(|line| line.trim_start().starts_with('{')) {
+        let given = GivenTests { files: lines.map(str::to_owned).collect(), names: None };
+        let ids = job.instances.iter().map(|instance| instance.id.clone());
         return Ok(ids.map(|id| (id, given.clone())).collect());
     }
-    let mut given = BTreeMap::new();
-    for (number, line) in lines {
-        let refused = |error: String| {
-            CliError::usage(format!("{shown}:{number}: {error}")).hint(
-                "expected one JSON object a line: {\"instance_id\": ID, \"test_files\": [PATH, ...]}, \
-                 with or without \"tests_passing_in_original_repo\": [NAME, ...]",
-            )
-        };
-        let row: Listed = serde_json::from_str(line).map_err(|error| refused(error.to_string()))?;
+    let expected = "{\"instance_id\": ID, \"test_files\": [PATH, ...]}, with or without \
+                    \"tests_passing_in_original_repo\": [NAME, ...]";
+    given::of_rows(path, &text, job, expected, |row: Listed| {
         if row.test_files.is_empty() && row.tests_passing_in_original_repo.is_none() {
-            return Err(refused("it names neither test files nor tests".to_owned()));
+            return Err("it names neither test files nor tests".to_owned());
         }
         let names = row.tests_passing_in_original_repo.map(|names| names.into_iter().collect());
-        given.insert(row.instance_id, GivenTests { files: row.test_files, names });
-    }
-    if let Some(missing) = ids.clone().find(|id| !given.contains_key(id)) {
-        return Err(CliError::new(Kind::Usage, format!("{shown} has no row for {missing}"))
-            .hint("select the instances that it has with --instance or --filter"));
-    }
-    Ok(ids.filter_map(|id| given.remove_entry(&id)).collect())
+        Ok((row.instance_id, GivenTests { files: row.test_files, names }))
+    })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::artifact::Rules;
 use crate::evaluate::paths::names_git_folder;
-use crate::evaluate::script::quoted;
+use crate::harness::quote;
 
 /// Exit status of [`chain`] when no command took the patch.
 pub(super) const NOT_APPLIED: i32 = 100;
@@ -18,7 +18,7 @@ pub(super) const PATCH_FILE: &str = "patch.diff";
 /// GNU `patch`, the last and most tolerant command, would also write into `.git`, where hooks
 /// lie; it is left out for patches that name such a path.
 pub(super) fn chain(scratch: &str, patch: &str) -> String {
-    let file = quoted(&format!("{scratch}/{PATCH_FILE}"));
+    let file = quote(&format!("{scratch}/{PATCH_FILE}"));
     let tolerant = if names_git_folder(patch) {
         "echo 'a path inside .git is not written'".to_owned()
     } else {
@@ -44,8 +44,8 @@ exit {NOT_APPLIED}
 /// [`chain`] as a harness has it: nothing guards the repository, and what is printed is what the
 /// harness logs, the output of the command that took the patch or else of the last one.
 pub(super) fn harness_chain(rules: Rules, scratch: &str, file: &str) -> String {
-    let said = quoted(&format!("{scratch}/said"));
-    let file = quoted(file);
+    let said = quote(&format!("{scratch}/said"));
+    let file = quote(file);
     let attempts: &[&str] = if rules.resets_between_attempts() {
         &[
             "git apply --verbose",
@@ -286,7 +286,7 @@ unset -f git
              ( {chain}\n) >\"$dir/s/log\" 2>&1 </dev/null\ncode=$?\n\
              [ $code = 0 ] || printf '!'; [ $code = 0 ] || [ $code = {NOT_APPLIED} ] || echo \"odd $code\"\n\
              ( {show}\n) | tr '\\n' ' '; cd /; rm -rf \"$dir\"\n",
-            patch = quoted(patch),
+            patch = quote(patch),
         )
     }
 

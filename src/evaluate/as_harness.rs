@@ -7,9 +7,10 @@
 use std::fmt::Write as _;
 
 use crate::artifact::Rules;
-use crate::evaluate::session::{Judge, Trouble, error, stopped, with_tail};
+use crate::evaluate::session::{Judge, Trouble, error, file, stopped};
 use crate::evaluate::{ErrorKind, Verdict, apply, grade, script};
-use crate::sandbox::{ExecRequest, ExecStatus, Upload};
+use crate::harness::quote;
+use crate::sandbox::{ExecRequest, ExecStatus};
 
 /// Where the harness puts the patch and the script.
 const PATCH: &str = "/tmp/patch.diff";
@@ -22,28 +23,18 @@ impl Judge<'_> {
     pub(super) async fn as_harness(&self, patch: &str, eval: &str) -> Result<Verdict, Trouble> {
         let rules = self.config.rules;
         let scratch = self.session.scratch();
-        let file = |path: &str, content: &str| Upload {
-            path: path.to_owned(),
-            content: content.as_bytes().to_vec(),
-            executable: false,
-        };
         let eval = script::of_harness(rules, eval);
-        let files = [file(apply::PATCH_FILE, patch), file(script::EVAL_FILE, &eval)];
+        let files =
+            [file(apply::PATCH_FILE, patch.into()), file(script::EVAL_FILE, eval.into_bytes())];
         self.session.upload(&files).await?;
 
         let chain = apply::harness_chain(rules, scratch, PATCH);
         let place = format!("cp {scratch}/{} {PATCH} || exit\n", apply::PATCH_FILE);
-        let bash = script::bare(&format!("/bin/bash -c {}", script::quoted(&chain)));
+        let bash = script::bare(&format!("/bin/bash -c {}", quote(&chain)));
         let applied = self.step(place + &bash).await?;
         let mut log = applied.text().into_owned();
-        self.folder.steps(&log)?;
-        match applied.status {
-            ExecStatus::Exited(0) => {}
-            ExecStatus::Exited(apply::NOT_APPLIED) => {
-                let what = "the patch does not apply";
-                return Ok(error(ErrorKind::PatchNotApplied, with_tail(what, &log)));
-            }
-            status => return Ok(stopped("applying the patch", status, &log)),
+        if let Some(verdict) = self.not_applied(applied.status, &log)? {
+            return Ok(verdict);
         }
         if std::str::from_utf8(&applied.output).is_err() {
             return Ok(lost(rules, "what the command that applied the patch printed is not UTF-8"));

@@ -16,7 +16,7 @@ use crate::evaluate::again::is_kept;
 use crate::evaluate::record::{Folder, Question};
 use crate::evaluate::session::{Plan, Trouble, judge};
 use crate::evaluate::{Again, ErrorKind, Predictions, RunReport, Verdict};
-use crate::event::Events;
+use crate::event::{Events, with_causes};
 use crate::sandbox::{EnvironmentSpec, Limits, Sandbox};
 
 /// Limits of an evaluation.
@@ -184,13 +184,7 @@ where
 
 /// An infrastructure failure with its causes in one line.
 fn infra(error: &(dyn Error + 'static)) -> Verdict {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        message = format!("{message}: {error}");
-        cause = error.source();
-    }
-    Verdict::Error { kind: ErrorKind::Infra, message }
+    Verdict::Error { kind: ErrorKind::Infra, message: with_causes(error) }
 }
 
 /// A verdict in a few words.

@@ -1,7 +1,7 @@
 //! The scripts that run the gold tests: the row's own, made to tell what it hides, or one of ours.
 
 use crate::artifact::{Rules, TestCommand};
-use crate::harness;
+use crate::harness::{self, quote};
 use crate::testlog::markers::{END, EXIT_CODE, START};
 use crate::testlog::python_strip;
 
@@ -21,16 +21,6 @@ pub(super) const EVAL_FILE: &str = "eval.sh";
 /// Sandboxes have no network; pip must not wait for one, nor ask for a build environment.
 const OFFLINE: &str =
     "export PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0 PIP_DISABLE_PIP_VERSION_CHECK=1";
-
-/// A text as one word of bash.
-pub(super) fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
 
 /// A row's evaluation script that also tells the exit status of the tests (as the harness makes
 /// it) and of applying the test patch (which the harness does not look at), the latter with `mark`:
@@ -114,15 +104,15 @@ pub(super) fn test_patch_applied(script: &str, mark: &str, log: &str) -> Option<
 
 /// Runs an uploaded evaluation script.
 pub(super) fn run_uploaded(scratch: &str) -> String {
-    let file = quoted(&format!("{scratch}/{EVAL_FILE}"));
+    let file = quote(&format!("{scratch}/{EVAL_FILE}"));
     format!("{OFFLINE}\nexec 2>&1\nexec /bin/bash {file}\n")
 }
 
 /// Puts the test files back as they were at the base, whatever the prediction did to them, and
 /// applies the test patch. It exits with 0, [`NOT_RESTORED`] or the status of `git apply`.
 pub(super) fn prepare(scratch: &str) -> String {
-    let files = quoted(&format!("{scratch}/{TEST_FILES_FILE}"));
-    let patch = quoted(&format!("{scratch}/{TEST_PATCH_FILE}"));
+    let files = quote(&format!("{scratch}/{TEST_FILES_FILE}"));
+    let patch = quote(&format!("{scratch}/{TEST_PATCH_FILE}"));
     format!(
         r#"git() {{ command git --literal-pathspecs -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }}
 while IFS= read -r -d '' path; do
@@ -140,7 +130,7 @@ git apply --verbose {patch}
 
 /// Runs the tests between the markers.
 pub(super) fn run_tests(command: &TestCommand, directives: &[String], scratch: &str) -> String {
-    let directives: Vec<String> = directives.iter().map(|word| quoted(word)).collect();
+    let directives: Vec<String> = directives.iter().map(|word| quote(word)).collect();
     let call = harness::reported(command, &directives.join(" "), scratch);
     format!(
         "{OFFLINE}\nexec 2>&1\necho '{START}'\n(\n{call}\n)\ncode=$?\n\
@@ -163,7 +153,7 @@ mod tests {
     #[test]
     fn quoted_words_come_out_of_bash_as_they_went_in() {
         for word in ["", "a b", "it's", "$(id)", "a;b", "`x`", "t::a[b-c]", "\\", "*", "ä\n"] {
-            assert_eq!(bash(&format!("printf %s {}", quoted(word))), word);
+            assert_eq!(bash(&format!("printf %s {}", quote(word))), word);
         }
     }
 

@@ -189,7 +189,7 @@ async fn takes_the_tests(
     Ok(tried?.success())
 }
 
-fn file(path: &str, content: Vec<u8>) -> Upload {
+pub(super) fn file(path: &str, content: Vec<u8>) -> Upload {
     Upload { path: path.to_owned(), content, executable: false }
 }
 
@@ -232,14 +232,8 @@ impl Judge<'_> {
         self.session.upload(&self.uploads(patch)).await?;
         let applied = self.step(apply::chain(&scratch, patch)).await?;
         let mut log = applied.text().into_owned();
-        self.folder.steps(&log)?;
-        match applied.status {
-            ExecStatus::Exited(0) => {}
-            ExecStatus::Exited(apply::NOT_APPLIED) => {
-                let what = "the patch does not apply";
-                return Ok(error(ErrorKind::PatchNotApplied, with_tail(what, &log)));
-            }
-            status => return Ok(stopped("applying the patch", status, &log)),
+        if let Some(verdict) = self.not_applied(applied.status, &log)? {
+            return Ok(verdict);
         }
         let run = match &self.plan.tests {
             Tests::Harness(_) | Tests::Script(..) => script::run_uploaded(&scratch),
@@ -257,6 +251,23 @@ impl Judge<'_> {
         let request = ExecRequest { script: run, timeout: self.config.timeout };
         let output = self.session.exec(&request).await?;
         self.graded(&output)
+    }
+
+    /// Saves what applying the patch printed; a verdict if it was not applied.
+    pub(super) fn not_applied(
+        &self,
+        status: ExecStatus,
+        log: &str,
+    ) -> Result<Option<Verdict>, Trouble> {
+        self.folder.steps(log)?;
+        Ok(match status {
+            ExecStatus::Exited(0) => None,
+            ExecStatus::Exited(apply::NOT_APPLIED) => {
+                let what = "the patch does not apply";
+                Some(error(ErrorKind::PatchNotApplied, with_tail(what, log)))
+            }
+            status => Some(stopped("applying the patch", status, log)),
+        })
     }
 
     /// A step that should be quick.

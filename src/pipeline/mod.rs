@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use crate::artifact::{
     Cause, Instance, InstanceId, InstanceOutcome, Localization, Prediction, Stage,
 };
-use crate::event::EventKind;
+use crate::event::{EventKind, with_causes};
 use crate::llm::TokenCounter;
 use crate::prompt::Prompts;
 use crate::repo::RepoError;
@@ -162,7 +162,7 @@ pub async fn solve(
         Err(error) => failed(at, &error),
     };
     if let Err(error) = dir.save_outcome(&outcome) {
-        tools.events.notice(format!("cannot record the outcome: {}", chain(&error)));
+        tools.events.notice(format!("cannot record the outcome: {}", with_causes(&error)));
     }
     let seconds = start.elapsed().as_secs_f64();
     tools.events.emit(EventKind::InstanceFinished { outcome: outcome.clone(), seconds });
@@ -174,19 +174,7 @@ fn failed(stage: Stage, error: &PipelineError) -> InstanceOutcome {
         PipelineError::Stage(error) => (error.cause(), error.hint()),
         _ => (Cause::Infra, ""),
     };
-    InstanceOutcome::Failed { stage, cause, message: chain(error), hint: hint.to_owned() }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+    InstanceOutcome::Failed { stage, cause, message: with_causes(error), hint: hint.to_owned() }
 }
 
 async fn go(

@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::artifact::Instance;
 use crate::event::Events;
-use crate::pipeline::{PipelineError, chain};
+use crate::event::with_causes;
+use crate::pipeline::PipelineError;
 use crate::repo::{self, Checkout};
 use crate::stage::StageError;
 use crate::tools::Tools;
@@ -44,7 +45,7 @@ pub(super) async fn checkout_or_export(
     if !into.exists() {
         tools
             .events
-            .notice(format!("taking the repository from {image}, because {}", chain(&error)));
+            .notice(format!("taking the repository from {image}, because {}", with_causes(&error)));
         tokio::select! {
             copied = tools.sandbox.export_repository(&instance.id, image, &into) => {
                 // The first error says what a user would mend; the image was only the last resort.

@@ -77,6 +77,14 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// What a sandbox says to one that it has not prepared.
+    fn foreign(&self) -> SandboxError {
+        SandboxError::Setup {
+            instance: self.instance.clone(),
+            detail: "it was prepared by another kind of sandbox".to_owned(),
+        }
+    }
+
     /// For the files of a run. `sandbox` is the sandbox's name.
     #[must_use]
     pub fn record(&self, sandbox: &str) -> EnvironmentRecord {

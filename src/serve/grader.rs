@@ -12,7 +12,7 @@ use crate::dataset::Dataset;
 use crate::evaluate::{
     ErrorKind, EvaluateConfig, Evaluation, Predictions, RunReport, SpecError, evaluate,
 };
-use crate::event::Events;
+use crate::event::{Events, with_causes};
 use crate::sandbox::{Choice, EnvironmentSpec, Sandbox, SandboxConfig, SandboxError, connect};
 use crate::scratch;
 use crate::serve::item::{Failure, FailureKind};
@@ -90,7 +90,7 @@ impl Grader {
     /// Judges a patch.
     pub(super) async fn judge(&self, id: &InstanceId, patch: &str) -> Result<Verdict, Failure> {
         let infra = |reason: String| Failure::new(FailureKind::Infra, reason);
-        let sandbox = self.sandbox.get().await.map_err(|error| infra(chain(&error)))?;
+        let sandbox = self.sandbox.get().await.map_err(|error| infra(with_causes(&error)))?;
         let scratch;
         let out = match &self.keep {
             Some(dir) => dir.join(digest(patch)),
@@ -115,7 +115,7 @@ impl Grader {
         };
         let describe = |instance: &Instance| (self.describe)(instance);
         let report = evaluate(&evaluation, &Predictions::of([prediction]), describe).await;
-        verdict(id, &report.map_err(|error| infra(chain(&error)))?)
+        verdict(id, &report.map_err(|error| infra(with_causes(&error)))?)
     }
 }
 
@@ -149,17 +149,6 @@ fn verdict(id: &InstanceId, report: &RunReport) -> Result<Verdict, Failure> {
         return unresolved(Some("the patch is empty".to_owned()));
     }
     Err(Failure::new(FailureKind::Shutdown, "the server ended before the tests did"))
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn digest(patch: &str) -> String {

@@ -112,10 +112,14 @@ impl ExecSpec {
     }
 }
 
-/// How reading a command's output ended.
-enum End {
-    Finished,
-    Limit(ExecStatus),
+/// What a reader of output makes of the next bytes.
+pub(super) enum Took {
+    /// It takes more.
+    More,
+    /// More than the output limit has come.
+    TooMuch,
+    /// Nothing that follows matters.
+    Enough,
 }
 
 impl Container {
@@ -128,15 +132,21 @@ impl Container {
         let begin = Instant::now();
         let (exec, stream, _) = self.start(spec, false).await?;
         let mut capture = Capture::new(spec.output_bytes);
-        let read = self.read(&exec, stream, spec, begin, &mut capture);
-        let end = read.await?;
+        let limit = self.read(&exec, stream, begin + spec.timeout, |bytes, _| {
+            capture.push(bytes);
+            if let Some(on_output) = &spec.on_output {
+                on_output(bytes);
+            }
+            if capture.exceeded() { Took::TooMuch } else { Took::More }
+        });
+        let limit = limit.await?;
         let duration = begin.elapsed();
-        let status = match end {
-            End::Limit(status) => {
+        let status = match limit {
+            Some(status) => {
                 self.ends_within(ENDING).await?;
                 status
             }
-            End::Finished => ExecStatus::Exited(self.exit_code(&exec).await?),
+            None => ExecStatus::Exited(self.exit_code(&exec).await?),
         };
         let output = capture.finish();
         let out_of_memory = self.ran_out_of_memory(status, &output).await;
@@ -159,11 +169,14 @@ impl Container {
             let spec = ExecSpec::command(&["cat", file]).timeout(ENDING);
             let Ok((exec, stream, _)) = self.start(&spec, false).await else { return false };
             let mut capture = Capture::new(4096);
-            let read = self.read(&exec, stream, &spec, Instant::now(), &mut capture).await;
-            let text = capture.finish();
-            if !matches!(read, Ok(End::Finished)) {
+            let read = self.read(&exec, stream, Instant::now() + ENDING, |bytes, _| {
+                capture.push(bytes);
+                if capture.exceeded() { Took::TooMuch } else { Took::More }
+            });
+            if !matches!(read.await, Ok(None)) {
                 return false;
             }
+            let text = capture.finish();
             if let Some(kills) = oom_kills(&String::from_utf8_lossy(&text)) {
                 return kills > self.oom_kills.swap(kills, Ordering::AcqRel);
             }
@@ -208,15 +221,16 @@ impl Container {
         }
     }
 
-    async fn read(
+    /// Reads an exec's output to its end or a limit, which is the answer; a limit kills the container.
+    /// `take` also hears whether a limit has been reached before.
+    pub(super) async fn read(
         &self,
         exec: &str,
         mut stream: impl futures_util::Stream<Item = Chunk> + Unpin,
-        spec: &ExecSpec,
-        begin: Instant,
-        capture: &mut Capture,
-    ) -> Result<End, SandboxError> {
-        let mut deadline = std::pin::pin!(tokio::time::sleep_until((begin + spec.timeout).into()));
+        deadline: Instant,
+        mut take: impl FnMut(&[u8], bool) -> Took,
+    ) -> Result<Option<ExecStatus>, SandboxError> {
+        let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         look.tick().await;
@@ -238,23 +252,21 @@ impl Container {
                     }
                 }
                 chunk = stream.next() => match chunk {
-                    Some(Ok(bytes)) => {
-                        capture.push(bytes.as_ref());
-                        if let Some(on_output) = &spec.on_output {
-                            on_output(bytes.as_ref());
-                        }
-                        if capture.exceeded() && limit.is_none() {
+                    Some(Ok(bytes)) => match take(bytes.as_ref(), limit.is_some()) {
+                        Took::Enough => return Ok(None),
+                        Took::TooMuch if limit.is_none() => {
                             limit = Some(ExecStatus::OutputLimit);
                             self.kill_aside();
                         }
-                    }
+                        Took::TooMuch | Took::More => {}
+                    },
                     // A connection that breaks says nothing: the container may have been killed,
                     // or the engine be gone. Asking how the command ended tells them apart.
                     None | Some(Err(_)) => break,
                 },
             }
         }
-        Ok(limit.map_or(End::Finished, End::Limit))
+        Ok(limit)
     }
 
     /// Kills the container while its output is still read: an engine whose reader waits for the

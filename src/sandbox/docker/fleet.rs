@@ -4,7 +4,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use tokio::task::JoinHandle;
 
 use crate::artifact::InstanceId;
-use crate::event::Events;
+use crate::event::{Events, with_causes};
 use crate::sandbox::docker::fleet_session::FleetSession;
 use crate::sandbox::docker::host::{Host, Stay};
 use crate::sandbox::docker::{DockerSandbox, Engine};
@@ -38,6 +38,8 @@ pub struct Fleet {
 
 pub(super) struct Inner {
     pub(super) hosts: Vec<Host>,
+    /// Choosing a host and taking a place is one step: two at a time would choose the same.
+    choosing: Mutex<()>,
     config: SandboxConfig,
     run: String,
     events: Events,
@@ -54,7 +56,13 @@ impl Fleet {
         events: Events,
     ) -> Result<Self, SandboxError> {
         let hosts = config.hosts().into_iter().map(Host::new).collect();
-        let inner = Arc::new(Inner { hosts, config, run: run.to_owned(), events });
+        let inner = Arc::new(Inner {
+            hosts,
+            choosing: Mutex::default(),
+            config,
+            run: run.to_owned(),
+            events,
+        });
         let found = join_all(inner.hosts.iter().map(|host| inner.find(host))).await;
         if inner.hosts.iter().all(|host| !host.is_there()) {
             let first = found.into_iter().find_map(Result::err);
@@ -62,7 +70,7 @@ impl Fleet {
         }
         for (host, found) in inner.hosts.iter().zip(found) {
             if let Err(error) = found {
-                let why = chain(&error);
+                let why = with_causes(&error);
                 inner.events.notice(format!("{}: {why}; it is tried again", host.address));
             }
         }
@@ -142,9 +150,7 @@ impl Inner {
     /// A place on the host with the smallest part of its room taken, the first of equals; those
     /// that are known not to have the image come last.
     fn choose(self: &Arc<Self>, key: &str, tried: &[usize]) -> Option<Stay> {
-        // Choosing and taking the place is one step: two at a time would choose the same.
-        static CHOOSING: std::sync::Mutex<()> = std::sync::Mutex::new(());
-        let _choosing = CHOOSING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
         let open = self.hosts.iter().enumerate().filter(|(index, _)| !tried.contains(index));
         let rated = open.filter_map(|(index, host)| Some((host.load(key)?, index)));
         let (_, index) = rated.min_by(|(a, _), (b, _)| a.total_cmp(b))?;
@@ -185,7 +191,7 @@ impl Inner {
     /// A host does not answer any more, as somebody saw who has been there since `visit`.
     pub(super) fn lost(&self, host: &Host, visit: u64, error: &SandboxError) {
         if host.lose(visit) {
-            let why = chain(error);
+            let why = with_causes(error);
             self.events.notice(format!(
                 "lost the container host {}, its work is done again elsewhere: {why}",
                 host.address
@@ -248,16 +254,6 @@ fn key(image: Option<&str>) -> &str {
     image.unwrap_or("the base of trees")
 }
 
-fn chain(error: &SandboxError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 #[async_trait]
 impl Sandbox for Fleet {
     fn name(&self) -> &'static str {
@@ -280,10 +276,7 @@ impl Sandbox for Fleet {
         limits: &Limits,
     ) -> Result<Box<dyn Session>, SandboxError> {
         let Some(Origin(spec)) = &environment.origin else {
-            return Err(SandboxError::Setup {
-                instance: environment.instance.clone(),
-                detail: "it was prepared by another kind of sandbox".to_owned(),
-            });
+            return Err(environment.foreign());
         };
         let mut search = self.search(key(spec.image.as_deref()));
         loop {

@@ -159,10 +159,7 @@ impl DockerSandbox {
         limits: &Limits,
     ) -> Result<DockerSession, SandboxError> {
         let instance = &environment.instance;
-        let setup = |detail: String| SandboxError::Setup { instance: instance.clone(), detail };
-        let Some(image) = &environment.image else {
-            return Err(setup("it was prepared by another kind of sandbox".to_owned()));
-        };
+        let Some(image) = &environment.image else { return Err(environment.foreign()) };
         let container = self.engine.create(&self.container_spec(image, instance, limits)).await?;
         Ok(DockerSession {
             container,

@@ -10,12 +10,12 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use memchr::memmem;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::sandbox::capture::Capture;
-use crate::sandbox::docker::exec::{Chunk, ENDING, GRACE, LOOK};
+use crate::sandbox::docker::exec::{Chunk, ENDING, Took};
 use crate::sandbox::docker::{Container, ExecSpec};
 use crate::sandbox::script::SHELL;
 use crate::sandbox::{ExecOutput, ExecStatus, SandboxError};
@@ -75,7 +75,17 @@ impl Shell {
             return Ok(Ran::Never);
         }
         let mut frame = Frame::new(&mark, output_bytes);
-        let limit = self.read(container, begin + timeout, &mut frame).await?;
+        let limit =
+            container.read(&self.exec, &mut self.stream, begin + timeout, |bytes, limited| {
+                if !limited && frame.take(bytes) {
+                    Took::Enough
+                } else if frame.capture.exceeded() {
+                    Took::TooMuch
+                } else {
+                    Took::More
+                }
+            });
+        let limit = limit.await?;
         let duration = begin.elapsed();
         let (state, mut capture) = (frame.state, frame.capture);
         let status = match (state, limit) {
@@ -100,53 +110,6 @@ impl Shell {
         let output = capture.finish();
         let out_of_memory = container.ran_out_of_memory(status, &output).await;
         Ok(Ran::Last(ExecOutput { status, output, duration, out_of_memory }))
-    }
-
-    /// Reads until the script's end, the shell's end or a limit.
-    async fn read(
-        &mut self,
-        container: &Container,
-        deadline: Instant,
-        frame: &mut Frame,
-    ) -> Result<Option<ExecStatus>, SandboxError> {
-        let mut deadline = std::pin::pin!(tokio::time::sleep_until(deadline.into()));
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        look.tick().await;
-        let mut limit = None;
-        let mut ended_at: Option<Instant> = None;
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut deadline, if limit.is_none() && ended_at.is_none() => {
-                    limit = Some(ExecStatus::TimedOut);
-                    container.kill_aside();
-                }
-                _ = look.tick() => {
-                    if ended_at.is_some_and(|at| at.elapsed() >= GRACE) {
-                        break;
-                    }
-                    if ended_at.is_none()
-                        && (limit.is_some() || !container.exec_runs(&self.exec).await?)
-                    {
-                        ended_at = Some(Instant::now());
-                    }
-                }
-                chunk = self.stream.next() => match chunk {
-                    Some(Ok(bytes)) => {
-                        if limit.is_none() && frame.take(bytes.as_ref()) {
-                            return Ok(None);
-                        }
-                        if frame.capture.exceeded() && limit.is_none() {
-                            limit = Some(ExecStatus::OutputLimit);
-                            container.kill_aside();
-                        }
-                    }
-                    None | Some(Err(_)) => break,
-                },
-            }
-        }
-        Ok(limit)
     }
 }
 

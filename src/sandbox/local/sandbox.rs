@@ -130,10 +130,7 @@ impl Sandbox for LocalSandbox {
     ) -> Result<Box<dyn Session>, SandboxError> {
         let instance = environment.instance.clone();
         let Some(root) = &environment.root else {
-            return Err(SandboxError::Setup {
-                instance,
-                detail: "it was prepared by another kind of sandbox".to_owned(),
-            });
+            return Err(environment.foreign());
         };
         let template = Place::new(root.clone(), self.root.path().join("bin"));
         let place = self.place('s');

@@ -41,7 +41,7 @@ pub fn related_test_files(concern: &Concern<'_>, limit: usize) -> Vec<String> {
         localized.iter().map(|path| (*path, LOCALIZED)).collect();
     let changed = changes.iter().flat_map(|(_, files)| files.iter());
     weights.extend(changed.map(|path| (path.as_str(), 1.0)));
-    let subjects: Vec<(Subject, f64)> = weights
+    let subjects: Vec<(Subject<'_>, f64)> = weights
         .into_iter()
         .filter(|(path, _)| !is_test_file(path))
         .filter_map(|(path, weight)| Some((Subject::new(path)?, weight)))
@@ -61,17 +61,17 @@ pub fn related_test_files(concern: &Concern<'_>, limit: usize) -> Vec<String> {
 }
 
 fn rank(
-    subjects: &[(Subject, f64)],
+    subjects: &[(Subject<'_>, f64)],
     tests: &[(&str, String)],
     texts: &[BTreeSet<&str>],
 ) -> Vec<String> {
     let shared = Shared::new(tests, texts);
     let mut scored: Vec<(f64, &str)> = Vec::new();
     for (index, (path, text)) in tests.iter().enumerate() {
-        let imports = imports(text);
+        let test = TestFile::new(path, text);
         let related = subjects
             .iter()
-            .map(|(subject, weight)| weight * subject.relation(path, &imports))
+            .map(|(subject, weight)| weight * subject.relation(&test))
             .fold(0.0, f64::max);
         // Words alone make no relation: every test file shares some with every text.
         if related > 0.0 {
@@ -82,50 +82,63 @@ fn rank(
     scored.into_iter().map(|(_, path)| path.to_owned()).collect()
 }
 
-/// A file that changes, as tests may refer to it.
-#[derive(Debug)]
-struct Subject {
-    /// Directories below the repository's root.
-    directories: Vec<String>,
-    /// `django.db.models` as its parts.
-    module: Vec<String>,
-    /// The last part, in words.
+/// A test file, by where it lies and what it imports.
+struct TestFile<'a> {
+    /// Its name in words.
     name: BTreeSet<String>,
+    /// Directories below the repository's root.
+    directories: Vec<&'a str>,
+    /// Those whose names say anything, in words.
+    places: Vec<BTreeSet<String>>,
+    imports: Vec<BTreeSet<&'a str>>,
 }
 
-impl Subject {
+impl<'a> TestFile<'a> {
+    fn new(path: &'a str, text: &'a str) -> Self {
+        let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".py");
+        let directories = parts(path);
+        let places = directories.iter().map(|directory| name_words(directory));
+        let places = places.filter(|words| !words.is_empty()).collect();
+        Self { name: name_words(stem), directories, places, imports: imports(text) }
+    }
+}
+
+/// A file that changes, as tests may refer to it.
+#[derive(Debug)]
+struct Subject<'a> {
+    /// Directories below the repository's root.
+    directories: Vec<&'a str>,
+    /// `django.db.models` as its parts.
+    module: Vec<&'a str>,
+    /// The same, each part in words.
+    words: Vec<BTreeSet<String>>,
+}
+
+impl<'a> Subject<'a> {
     /// Nothing for a file that is no Python module.
-    fn new(path: &str) -> Option<Self> {
+    fn new(path: &'a str) -> Option<Self> {
         let stem = path.strip_suffix(".py")?;
         let directories = parts(path);
         let stem = stem.strip_prefix("src/").or_else(|| stem.strip_prefix("lib/")).unwrap_or(stem);
         let stem = stem.strip_suffix("/__init__").unwrap_or(stem);
-        let module: Vec<String> = stem.split('/').map(str::to_owned).collect();
-        let name = name_words(module.last()?);
-        Some(Self { directories, module, name })
+        let module: Vec<&str> = stem.split('/').collect();
+        let words = module.iter().map(|part| name_words(part)).collect();
+        Some(Self { directories, module, words })
     }
 
     /// How much a test file's place and imports have to do with it: 0 for nothing, 9 at most.
-    fn relation(&self, path: &str, imports: &[BTreeSet<&str>]) -> f64 {
-        let stem = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".py");
-        let name = name_words(stem);
-        let common = name.intersection(&self.name).count() as f64;
-        let either = name.union(&self.name).count().max(1) as f64;
+    fn relation(&self, test: &TestFile<'_>) -> f64 {
+        let Some(name) = self.words.last() else { return 0.0 };
+        let common = test.name.intersection(name).count() as f64;
+        let either = test.name.union(name).count().max(1) as f64;
 
-        let directories = parts(path);
-        let near = directories.iter().zip(&self.directories).take_while(|(a, b)| a == b).count();
-        let near = near as f64 / self.directories.len().max(1) as f64;
-        let places: Vec<BTreeSet<String>> = directories
-            .iter()
-            .map(|directory| name_words(directory))
-            .filter(|words| !words.is_empty())
-            .collect();
-        let module: Vec<BTreeSet<String>> =
-            self.module.iter().map(|part| name_words(part)).collect();
-        let shared = module.iter().filter(|part| places.contains(part)).count() as f64;
-        let named = f64::from(u8::from(places.contains(&self.name)));
+        let pairs = test.directories.iter().zip(&self.directories);
+        let near = pairs.take_while(|(a, b)| a == b).count() as f64;
+        let near = near / self.directories.len().max(1) as f64;
+        let shared = self.words.iter().filter(|part| test.places.contains(part)).count() as f64;
+        let named = f64::from(u8::from(test.places.contains(name)));
 
-        let (whole, depth) = self.imported(imports);
+        let (whole, depth) = self.imported(&test.imports);
         NAME * common / either
             + NAMED_DIRECTORY * named
             + DIRECTORIES * shared / self.module.len() as f64
@@ -145,7 +158,7 @@ impl Subject {
                 names.contains(whole.as_str()) || (names.contains(package) && names.contains(last));
             for name in names {
                 let parts: Vec<&str> = name.split('.').collect();
-                let equal = parts.iter().zip(&self.module).take_while(|(a, b)| *a == b).count();
+                let equal = parts.iter().zip(&self.module).take_while(|(a, b)| a == b).count();
                 // `django.db.utils` is no import of `django.db.models`.
                 if equal == parts.len() || equal == self.module.len() {
                     depth = depth.max(equal);
@@ -230,8 +243,8 @@ fn name_words(name: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn parts(path: &str) -> Vec<String> {
-    path.rsplit_once('/').map_or(Vec::new(), |(dir, _)| dir.split('/').map(str::to_owned).collect())
+fn parts(path: &str) -> Vec<&str> {
+    path.rsplit_once('/').map_or(Vec::new(), |(dir, _)| dir.split('/').collect())
 }
 
 #[cfg(test)]

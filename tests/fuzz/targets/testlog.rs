@@ -7,18 +7,6 @@ use agent_fuzz::testlog::{infra, markers, normal_id, parse};
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 
-const FORMATS: [LogFormat; 9] = [
-    LogFormat::Pytest,
-    LogFormat::PytestOptions,
-    LogFormat::PytestV2,
-    LogFormat::Matplotlib,
-    LogFormat::Seaborn,
-    LogFormat::Django,
-    LogFormat::Sympy,
-    LogFormat::Unittest,
-    LogFormat::Junit,
-];
-
 #[derive(Debug, Arbitrary)]
 enum Piece<'a> {
     Status(u8),
@@ -85,7 +73,7 @@ fuzz_target!(|input: (u16, Vec<Piece<'_>>)| {
     });
     let log = grown(text.collect(), input.0);
     let _ = infra::classify(&log);
-    for format in FORMATS {
+    for format in LogFormat::ALL {
         for rules in Rules::ALL {
             let _ = markers::statuses(rules, format, &log);
         }

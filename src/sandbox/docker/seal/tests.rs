@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use super::*;
 use crate::artifact::EnvironmentRecord;
 use crate::event::{EventKind, Events};
-use crate::sandbox::docker::{Engine, trial};
+use crate::sandbox::docker::{ContainerSpec, Engine, trial};
 use crate::sandbox::{
     Environment, EnvironmentSpec, ExecRequest, PullPolicy, Sandbox, SandboxConfig, Session,
 };
@@ -140,6 +140,16 @@ async fn searched(sandbox: &DockerSandbox, environment: &Environment) -> String 
     found
 }
 
+/// The id of a commit in an image.
+async fn commit(engine: &Engine, image: &str, name: &str) -> String {
+    let spec = ContainerSpec::new(image, trial::instance(), trial::limits());
+    let container = engine.create(&spec).await.unwrap();
+    let script = format!("git rev-parse {name}");
+    let output = container.exec(&ExecSpec::script(&script)).await.unwrap();
+    container.remove().await;
+    output.text().trim().to_owned()
+}
+
 async fn remove(engine: &Engine, images: &[&str]) {
     for image in images {
         engine.remove_image(image).await.unwrap();
@@ -195,19 +205,7 @@ async fn a_clean_image_is_left_as_it_is_and_looked_through_once() {
     let Some(engine) = trial::engine().await else { return };
     let made = image(&engine, "clean", "bare; git prune --expire=now").await;
     let (events, mut receiver) = Events::channel();
-    let base = {
-        let container = engine
-            .create(&crate::sandbox::docker::ContainerSpec::new(
-                &made,
-                trial::instance(),
-                trial::limits(),
-            ))
-            .await
-            .unwrap();
-        let output = container.exec(&ExecSpec::script("git rev-parse HEAD~1")).await.unwrap();
-        container.remove().await;
-        output.text().trim().to_owned()
-    };
+    let base = commit(&engine, &made, "HEAD~1").await;
     let first = sandbox(&engine, LeakPolicy::Remove, events.clone()).await;
     let strict = EnvironmentSpec { base_commit: Some(base.clone()), ..spec(&made) };
     let environment = first.prepare(&strict).await.unwrap();
@@ -237,25 +235,16 @@ async fn r28_a_head_after_the_base_commit_is_refused_and_an_unknown_base_is_told
         "git reset -q --hard $future; git tag base HEAD~2; bare; git prune --expire=now",
     )
     .await;
-    let container = engine
-        .create(&crate::sandbox::docker::ContainerSpec::new(
-            &made,
-            trial::instance(),
-            trial::limits(),
-        ))
-        .await
-        .unwrap();
-    let base = container.exec(&ExecSpec::script("git rev-parse HEAD~2")).await.unwrap();
-    container.remove().await;
+    let base = commit(&engine, &made, "HEAD~2").await;
     let with = |base: &str| EnvironmentSpec { base_commit: Some(base.to_owned()), ..spec(&made) };
     let removing = sandbox(&engine, LeakPolicy::Remove, Events::discard()).await;
-    let error = removing.prepare(&with(base.text().trim())).await.unwrap_err().to_string();
+    let error = removing.prepare(&with(&base)).await.unwrap_err().to_string();
     assert!(error.contains("2 commits ahead of the base commit and 0 behind"), "{error}");
     let unknown = removing.prepare(&with(&"1".repeat(40))).await.unwrap();
     let report = unknown.leaks.clone().unwrap();
     assert_eq!(report.found.last().unwrap().action, LeakAction::Unchecked);
     let warning = sandbox(&engine, LeakPolicy::Warn, Events::discard()).await;
-    let kept = warning.prepare(&with(base.text().trim())).await.unwrap();
+    let kept = warning.prepare(&with(&base)).await.unwrap();
     remove(&engine, &[&kept.image.unwrap(), &unknown.image.unwrap(), &made]).await;
 }
 
