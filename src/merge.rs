@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 
 use crate::artifact::{InstanceId, InstanceOutcome, Prediction, Stage};
 use crate::compare::{self, SettingDiff};
+use crate::llm::join_journals;
 use crate::scratch;
 use crate::store::{InstanceDir, RunDir, RunRecord, StoreError};
 
@@ -118,7 +119,10 @@ pub fn merge(inputs: &[Input], options: &Options, out: &Path) -> Result<Merged, 
         let from = &inputs[place];
         let target = building.path().join(id.as_str());
         copy(&from.run.path().join(id.as_str()), &target)?;
-        join_journals(inputs, id, &target)?;
+        let folders: Vec<_> =
+            inputs.iter().map(|input| input.run.path().join(id.as_str())).collect();
+        join_journals(folders.iter().map(PathBuf::as_path), &target)
+            .map_err(failed("join the journals in", &target))?;
         predictions.extend(prediction(from, &rows[place], id)?);
         taken.push((id.clone(), from.name.clone()));
     }
@@ -338,24 +342,6 @@ fn write_lines(path: &Path, lines: &[Vec<u8>]) -> Result<(), MergeError> {
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
     };
     write().map_err(failed("write", path))
-}
-
-/// Every line of every journal once, in the order of the runs: of two answers to one request the
-/// first counts, as it does within one journal.
-fn join_journals(inputs: &[Input], id: &InstanceId, target: &Path) -> Result<(), MergeError> {
-    let (mut seen, mut lines) = (HashSet::new(), Vec::new());
-    for input in inputs {
-        for line in whole_lines(&input.run.path().join(id.as_str()).join("journal.jsonl"))? {
-            if seen.insert(line.clone()) {
-                lines.push(line);
-            }
-        }
-    }
-    if lines.is_empty() {
-        return Ok(());
-    }
-    fs::create_dir_all(target).map_err(failed("make the directory", target))?;
-    write_lines(&target.join("journal.jsonl"), &lines)
 }
 
 #[derive(Deserialize)]

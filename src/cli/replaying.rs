@@ -15,7 +15,7 @@ use crate::cli::session;
 use crate::cli::settings::Settings;
 use crate::event::Events;
 use crate::index::IndexCache;
-use crate::llm::ModelClient;
+use crate::llm::{ModelClient, copy_journal};
 use crate::pipeline::{self, Plan, Replayed};
 use crate::sandbox::{
     Environment, EnvironmentSpec, Limits, Sandbox, SandboxError, Session as SandboxSession,
@@ -68,9 +68,8 @@ pub(crate) async fn all(
     let (mut replayed, mut predictions) = (Vec::new(), Vec::new());
     for instance in &job.instances {
         let dir = runs.to.instance(instance)?;
-        let journal = from.join(instance.id.as_str()).join("journal.jsonl");
-        if runs.copies && journal.exists() {
-            std::fs::copy(&journal, dir.path().join("journal.jsonl"))
+        if runs.copies {
+            copy_journal(&from.join(instance.id.as_str()), dir.path())
                 .map_err(|error| CliError::from_error(Kind::Environment, error))?;
         }
         let tools = Tools { events: tools.events.of(&instance.id), ..tools.clone() };

@@ -18,7 +18,9 @@ use crate::config::Config;
 use crate::dataset;
 use crate::event::Events;
 use crate::index::IndexCache;
-use crate::llm::{HttpClient, HttpConfig, Journaled, ModelClient, Replay, TokenCounter};
+use crate::llm::{
+    HttpClient, HttpConfig, Journaled, ModelClient, Replay, TokenCounter, has_journal,
+};
 use crate::pipeline::{PipelineError, Plan, Stages};
 use crate::prompt::Prompts;
 use crate::report::{Drained, JsonLines, Reporter, Style, Terminal, drain};
@@ -115,8 +117,7 @@ pub(crate) fn replies<'a>(
     dataset: &str,
     instances: &'a [Instance],
 ) -> Result<Replies<'a>, CliError> {
-    let has_journal =
-        |instance: &Instance| run.path().join(instance.id.as_str()).join("journal.jsonl").exists();
+    let has_journal = |instance: &Instance| has_journal(&run.path().join(instance.id.as_str()));
     match replay {
         Some(Some(path)) => Ok(Replies::Journals(vec![path.clone()])),
         Some(None) if instances.iter().any(has_journal) => {

@@ -17,7 +17,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 pub use answer::final_part;
 pub use http::{HttpClient, HttpConfig, install_crypto_provider, sample_seed};
-pub use journal::{Exchange, Journaled, Recorded, Replay};
+pub use journal::{
+    Exchange, Journaled, Recorded, Replay, copy_journal, has_journal, join_journals,
+};
 pub use reply::Reply;
 pub use secret::Secret;
 pub use tokens::{TokenCounter, TokenizerError};

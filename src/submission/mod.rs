@@ -228,8 +228,8 @@ fn traces(inputs: &Inputs<'_>, at: &Path, predictions: &[Prediction]) -> Result<
         }
         let folder = inputs.run.view(id)?;
         let instance = folder.instance()?;
-        let journal = folder.path().join("journal.jsonl");
-        let recorded = Recorded::read(&journal).map_err(PackError::io("read", &journal))?;
+        let recorded = Recorded::read(folder.path())
+            .map_err(PackError::io("read the journal in", folder.path()))?;
         if recorded.is_none() {
             seen.without_answers.push(id.clone());
         }

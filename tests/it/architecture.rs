@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report", &["artifact", "event"]),
     // Runs looked at from outside.
     ("compare", &["artifact", "report", "store"]),
-    ("merge", &["artifact", "compare", "store", "scratch"]),
+    ("merge", &["artifact", "compare", "llm", "store", "scratch"]),
     // What stages may touch of the outside, and the mechanism they share with the grader.
     ("tools", &["index", "llm", "sandbox", "event"]),
     ("base", &["patch", "repo"]),

@@ -175,3 +175,10 @@ pub(crate) fn rows(path: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
+
+/// The lines of an instance's journal.
+pub(crate) fn journal(folder: &Path) -> Vec<serde_json::Value> {
+    let file = std::fs::File::open(folder.join("journal.jsonl.zst")).unwrap();
+    let text = String::from_utf8(zstd::stream::decode_all(file).unwrap()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}

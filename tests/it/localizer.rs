@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Place, SAMPLES, git, json, rows, sample, sample_repository};
+use crate::harness::{Place, SAMPLES, git, journal, json, rows, sample, sample_repository};
 use crate::standin::{Rates, Standin, StandinConfig};
 
 fn localization(place: &Place, run: &str, instance: &str) -> serde_json::Value {
@@ -122,7 +122,7 @@ async fn the_model_names_places_over_http() {
     let file = files.iter().find(|file| file["path"] == gold.as_str()).unwrap();
     let reasons = file["places"][0]["reasons"].to_string();
     assert!(reasons.contains("named by 3 of 3 answers"), "{file:#}\n{}", ran.stderr);
-    let asked = rows(&place.path(&format!("run/{}/journal.jsonl", SAMPLES[1])));
+    let asked = journal(&place.path(&format!("run/{}", SAMPLES[1])));
     let of_places = asked.iter().filter(|line| {
         line["call"] == "localize" && line["sample"].as_u64().is_some_and(|sample| sample >= 1000)
     });

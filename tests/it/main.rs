@@ -4,6 +4,8 @@
 mod adaptive;
 mod architecture;
 mod cli_errors;
+mod daemon;
+mod faults;
 mod grading;
 mod harness;
 #[cfg(unix)]

@@ -59,7 +59,8 @@ fn joined_shards_are_the_whole_run() {
         let read = |run: &str| std::fs::read(place.path(&format!("{run}/{file}"))).unwrap();
         assert_eq!(read("joined"), read("whole"), "{file}");
     }
-    assert_eq!(rows(&place.path(&format!("joined/{}/journal.jsonl", SAMPLES[1]))).len(), 2);
+    let joined = crate::harness::journal(&place.path(&format!("joined/{}", SAMPLES[1])));
+    assert_eq!(joined.len(), 2);
     assert_eq!(json(&place.path("joined/run.json"))["origin"]["merged"][1], "two");
     let events = rows(&place.path("joined/events.jsonl"));
     let count = |run: &str| rows(&place.path(&format!("{run}/events.jsonl"))).len();

@@ -52,12 +52,21 @@ pub(crate) fn scripts(place: &Place) -> PathBuf {
 
 /// The files that must not depend on how often a run was killed.
 pub(crate) fn results(place: &Place, run: &str) -> BTreeMap<String, String> {
+    results_of(place, run, &SAMPLES[..2])
+}
+
+/// As [`results`], of these instances.
+pub(crate) fn results_of(
+    place: &Place,
+    run: &str,
+    instances: &[impl AsRef<str>],
+) -> BTreeMap<String, String> {
     let mut results = BTreeMap::new();
     let read = |path: &str| std::fs::read_to_string(place.path(path)).unwrap();
     for file in ["predictions.jsonl", "predictions.json"] {
         results.insert(file.to_owned(), read(&format!("{run}/{file}")));
     }
-    for instance in &SAMPLES[..2] {
+    for instance in instances.iter().map(AsRef::as_ref) {
         for file in ["localization.json", "candidates.jsonl", "tests.jsonl", "ranking.json"] {
             let path = format!("{instance}/{file}");
             results.insert(path.clone(), read(&format!("{run}/{path}")));

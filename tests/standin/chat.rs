@@ -60,7 +60,8 @@ pub(super) async fn complete(
     let first = asked.samples.start;
     let mut draw = draw(&shared, &asked, first, &format!("fault {attempt}"));
     let (ordered, rated) = (&shared.config.ordered, &shared.config.rated);
-    if let Some(fault) = faults::met(ordered, rated, (&asked.stage, first, attempt), &mut draw) {
+    let at = (&*asked.instance, &*asked.stage, first, attempt);
+    if let Some(fault) = faults::met(ordered, rated, at, &mut draw) {
         *shared.counts().total.faults.entry(fault.name().to_owned()).or_default() += 1;
         return fault.respond(shared.config.retry_after).await;
     }

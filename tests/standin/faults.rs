@@ -76,11 +76,13 @@ impl Fault {
     }
 }
 
-/// A fault at certain requests: `KIND[@STAGE[:SAMPLE[:TIMES]]]`, such as `hang@repair:3:2`, the first
-/// two requests for sample 3 of `repair`. Without sample every sample; without times once.
+/// A fault at certain requests: `KIND[@[INSTANCE/]STAGE[:SAMPLE[:TIMES]]]`, such as
+/// `hang@repair:3:2`, the first two requests of each instance for sample 3 of `repair`. Without sample
+/// every sample; without times once.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ordered {
     pub(crate) fault: Fault,
+    pub(crate) instance: Option<String>,
     pub(crate) stage: Option<String>,
     pub(crate) sample: Option<u32>,
     /// Requests for one sample that meet it, from the first on.
@@ -93,6 +95,10 @@ impl FromStr for Ordered {
     fn from_str(text: &str) -> Result<Self, String> {
         let (kind, place) = text.split_once('@').unwrap_or((text, ""));
         let fault = kind.parse()?;
+        let (instance, place) = match place.split_once('/') {
+            Some((instance, place)) => (Some(instance.to_owned()), place),
+            None => (None, place),
+        };
         let mut parts = place.split(':').map(str::trim);
         let stage = parts.next().filter(|stage| !stage.is_empty()).map(str::to_owned);
         let number = |text: &str| text.parse::<u32>().map_err(|e| format!("{text:?}: {e}"));
@@ -100,7 +106,7 @@ impl FromStr for Ordered {
         let times = parts.next().map(number).transpose()?.map_or(1, u64::from);
         match parts.next() {
             Some(more) => Err(format!("{more:?} is too much in {text:?}")),
-            None => Ok(Self { fault, stage, sample, times }),
+            None => Ok(Self { fault, instance, stage, sample, times }),
         }
     }
 }
@@ -136,11 +142,12 @@ impl FromStr for Rated {
 pub(crate) fn met(
     ordered: &[Ordered],
     rated: &[Rated],
-    (stage, sample, attempt): (&str, u32, u64),
+    (instance, stage, sample, attempt): (&str, &str, u32, u64),
     draw: &mut Draw,
 ) -> Option<Fault> {
     let meets = |order: &&Ordered| {
-        order.stage.as_deref().is_none_or(|own| own == stage)
+        order.instance.as_deref().is_none_or(|own| own == instance)
+            && order.stage.as_deref().is_none_or(|own| own == stage)
             && order.sample.is_none_or(|own| own == sample)
             && attempt <= order.times
     };
@@ -158,12 +165,14 @@ mod tests {
         let met = |order: &Ordered, at| {
             met(std::slice::from_ref(order), &[], at, &mut Draw::of(&[])).is_some()
         };
-        assert!(met(&order, ("repair", 3, 1)) && met(&order, ("repair", 3, 2)));
-        for at in [("repair", 3, 3), ("repair", 4, 1), ("localize", 3, 1)] {
+        assert!(met(&order, ("a", "repair", 3, 1)) && met(&order, ("b", "repair", 3, 2)));
+        for at in [("a", "repair", 3, 3), ("a", "repair", 4, 1), ("a", "localize", 3, 1)] {
             assert!(!met(&order, at), "{at:?}");
         }
         let every: Ordered = "500".parse().expect("an order");
-        assert!(met(&every, ("localize", 9, 1)) && !met(&every, ("localize", 9, 2)));
+        assert!(met(&every, ("a", "localize", 9, 1)) && !met(&every, ("a", "localize", 9, 2)));
+        let of_one: Ordered = "500@a__b-1/repair".parse().expect("an order");
+        assert!(met(&of_one, ("a__b-1", "repair", 0, 1)) && !met(&of_one, ("b", "repair", 0, 1)));
         for odd in ["", "501", "hang@repair:x", "hang@repair:1:1:1", "hang@:-1"] {
             assert!(odd.parse::<Ordered>().is_err(), "{odd:?}");
         }

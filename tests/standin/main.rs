@@ -67,7 +67,7 @@ struct Args {
     /// Share of reproduction scripts that never end
     #[arg(long, default_value_t = 0.0, value_name = "RATE")]
     reproduce_endless: f64,
-    /// Fault at certain requests, KIND[@STAGE[:SAMPLE[:TIMES]]]; KIND is 429, 500, html, truncated,
+    /// Fault at certain requests, KIND[@[INSTANCE/]STAGE[:SAMPLE[:TIMES]]]; KIND is 429, 500, html, truncated,
     /// hang or drop
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Ordered>,

@@ -17,7 +17,7 @@ use crate::event::{EventKind, Events};
 use crate::llm::http::config::HttpConfig;
 use crate::llm::http::retry;
 use crate::llm::http::transport::{Fault, Transport};
-use crate::llm::http::wire::{self, Unusable};
+use crate::llm::http::wire::{self, Template, Unusable};
 use crate::llm::{Arrival, Completion, ModelClient, ModelError, ModelRequest, Reply};
 
 const CHAT: &str = "chat/completions";
@@ -128,7 +128,8 @@ impl ModelClient for HttpClient {
         let Range { start, end } = request.samples;
         let chunks = (start..end).step_by(step as usize);
         let chunks = chunks.map(|first| first..end.min(first.saturating_add(step)));
-        join_all(chunks.map(|samples| inner.answer(request, samples, &arrived))).await;
+        let template = &Template::new(&inner.model, request, &inner.config.extra_body);
+        join_all(chunks.map(|samples| inner.answer(request, template, samples, &arrived))).await;
     }
 }
 
@@ -137,6 +138,7 @@ impl Inner {
     async fn answer(
         &self,
         request: &ModelRequest,
+        template: &Template,
         samples: Range<u32>,
         arrived: &UnboundedSender<Arrival>,
     ) {
@@ -148,7 +150,7 @@ impl Inner {
             samples.clone().for_each(|sample| send(sample, Err(again(error))));
         };
         let mut missing = samples.clone();
-        match self.chat(request, samples.clone()).await {
+        match self.chat(request, template, samples.clone()).await {
             Ok(replies) => {
                 for (sample, reply) in samples.clone().zip(replies) {
                     send(sample, Ok(reply));
@@ -157,7 +159,7 @@ impl Inner {
             }
             Err(ModelError::Refused { status: 400 | 422 | 501, .. }) if samples.len() > 1 => {
                 // Is it `n` that the server refuses? If not, one more refusal tells.
-                match self.single(request, missing.start).await {
+                match self.single(request, template, missing.start).await {
                     Ok(reply) => send(missing.start, Ok(reply)),
                     Err(error) => return fail(&error),
                 }
@@ -173,12 +175,17 @@ impl Inner {
                 "the model server does not give several answers to one request; asking one by one",
             );
         }
-        let single = async |sample| send(sample, self.single(request, sample).await);
+        let single = async |sample| send(sample, self.single(request, template, sample).await);
         join_all(missing.map(single)).await;
     }
 
-    async fn single(&self, request: &ModelRequest, sample: u32) -> Result<Reply, ModelError> {
-        let mut replies = self.chat(request, sample..sample + 1).await?;
+    async fn single(
+        &self,
+        request: &ModelRequest,
+        template: &Template,
+        sample: u32,
+    ) -> Result<Reply, ModelError> {
+        let mut replies = self.chat(request, template, sample..sample + 1).await?;
         Ok(replies.pop().expect("`chat` gives exactly one reply to one sample"))
     }
 
@@ -186,13 +193,14 @@ impl Inner {
     async fn chat(
         &self,
         request: &ModelRequest,
+        template: &Template,
         samples: Range<u32>,
     ) -> Result<Vec<Reply>, ModelError> {
         let events = self.events.of(&request.instance);
-        let body = wire::body(&self.model, request, &samples, &self.config.extra_body);
+        // Only when it is sent: hundreds of samples of a long prompt may wait for their turn.
         let build = || {
             let sample = wire::sample_header(&samples);
-            let post = self.transport.post(CHAT, body.clone())?;
+            let post = self.transport.post(CHAT, template.body(request, &samples))?;
             Ok(post
                 .header("x-agent-instance", request.instance.as_str())
                 .header("x-agent-stage", request.call.name())

@@ -1,5 +1,6 @@
 //! The request's and the answer's JSON.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -27,37 +28,47 @@ pub(super) fn request_seed(request: &ModelRequest, samples: &Range<u32>) -> Opti
     request.seed.map(|seed| sample_seed(seed, request.call, samples.start))
 }
 
-/// The body that asks for `samples` of `request`.
-pub(super) fn body(
-    model: &str,
-    request: &ModelRequest,
-    samples: &Range<u32>,
-    extra: &Map<String, Value>,
-) -> Vec<u8> {
-    // By way of its shortest decimal form: 0.8, where a cast would send 0.800000011920929.
-    let temperature: Value = request.temperature.to_string().parse().unwrap_or(json!(0));
-    let mut body = Map::new();
-    body.insert("model".into(), json!(model));
-    body.insert("messages".into(), json!(request.messages));
-    body.insert("temperature".into(), temperature);
-    body.insert("max_tokens".into(), json!(request.max_tokens));
-    body.insert("stream".into(), json!(false));
-    if samples.len() > 1 {
-        body.insert("n".into(), json!(samples.len()));
+/// What the bodies of all samples of a request share: long prompts are written out once for all.
+#[derive(Debug)]
+pub(super) struct Template(Vec<u8>);
+
+impl Template {
+    pub(super) fn new(model: &str, request: &ModelRequest, extra: &Map<String, Value>) -> Self {
+        // By way of its shortest decimal form: 0.8, where a cast would send 0.800000011920929.
+        let temperature: Value = request.temperature.to_string().parse().unwrap_or(json!(0));
+        let mut body = Map::new();
+        body.insert("model".into(), json!(model));
+        body.insert("messages".into(), json!(request.messages));
+        body.insert("temperature".into(), temperature);
+        body.insert("max_tokens".into(), json!(request.max_tokens));
+        body.insert("stream".into(), json!(false));
+        if !request.stop.is_empty() {
+            body.insert("stop".into(), json!(request.stop));
+        }
+        for (name, value) in extra {
+            match value {
+                Value::Null => body.shift_remove(name),
+                value => body.insert(name.clone(), value.clone()),
+            };
+        }
+        let mut text = Value::Object(body).to_string().into_bytes();
+        // `model` always stands there, so that a comma may follow.
+        text.pop();
+        Self(text)
     }
-    if let Some(seed) = request_seed(request, samples) {
-        body.insert("seed".into(), json!(seed));
+
+    /// The body that asks for `samples` of `request`.
+    pub(super) fn body(&self, request: &ModelRequest, samples: &Range<u32>) -> Vec<u8> {
+        let mut end = String::new();
+        if samples.len() > 1 {
+            let _ = write!(end, r#","n":{}"#, samples.len());
+        }
+        if let Some(seed) = request_seed(request, samples) {
+            let _ = write!(end, r#","seed":{seed}"#);
+        }
+        end.push('}');
+        [&self.0[..], end.as_bytes()].concat()
     }
-    if !request.stop.is_empty() {
-        body.insert("stop".into(), json!(request.stop));
-    }
-    for (name, value) in extra {
-        match value {
-            Value::Null => body.shift_remove(name),
-            value => body.insert(name.clone(), value.clone()),
-        };
-    }
-    Value::Object(body).to_string().into_bytes()
 }
 
 /// The header `x-agent-sample`: the index, or the first and last of several.
@@ -263,6 +274,10 @@ mod tests {
         }
     }
 
+    fn body(request: &ModelRequest, samples: &Range<u32>, extra: &Map<String, Value>) -> Vec<u8> {
+        Template::new("m", request, extra).body(request, samples)
+    }
+
     #[test]
     fn seeds_are_stable_distinct_and_fit_in_31_bits() {
         // Computed apart with Python's hashlib.
@@ -277,13 +292,13 @@ mod tests {
 
     #[test]
     fn absent_things_are_not_sent() {
-        let text = String::from_utf8(body("m", &request(), &(2..3), &Map::new())).unwrap();
+        let text = String::from_utf8(body(&request(), &(2..3), &Map::new())).unwrap();
         assert!(text.contains(r#""temperature":0.8,"#), "{text}");
         for absent in ["seed", "stop\"", "\"n\""] {
             assert!(!text.contains(absent), "{absent} in {text}");
         }
         let full = ModelRequest { seed: Some(5), stop: vec!["END".into()], ..request() };
-        let text = body("m", &full, &(0..3), &Map::new());
+        let text = body(&full, &(0..3), &Map::new());
         let sent: Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(sent["n"], 3);
         assert_eq!(sent["stop"], json!(["END"]));
@@ -294,7 +309,7 @@ mod tests {
     fn extra_fields_win_and_null_removes() {
         let extra = json!({"top_p": 0.9, "max_tokens": null, "max_completion_tokens": 7});
         let Value::Object(extra) = extra else { unreachable!() };
-        let sent = body("m", &request(), &(0..1), &extra);
+        let sent = body(&request(), &(0..1), &extra);
         let sent: Value = serde_json::from_slice(&sent).unwrap();
         assert_eq!((&sent["top_p"], &sent["max_completion_tokens"]), (&json!(0.9), &json!(7)));
         assert!(sent.get("max_tokens").is_none());

@@ -1,10 +1,10 @@
 //! A journal as a whole, for those who show what was asked and answered.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::io;
 use std::path::Path;
 
+use crate::llm::journal::join::{has_journal, lines};
 use crate::llm::journal::line::Line;
 use crate::llm::{Call, Message, Reply};
 
@@ -33,22 +33,17 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Reads a journal; none is there when the model was not asked, or replies came from elsewhere.
+    /// Reads the journal in an instance's folder; none is there when the model was not asked, or
+    /// replies came from elsewhere.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
-    pub fn read(path: &Path) -> io::Result<Option<Self>> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+    /// When a file is there and cannot be read.
+    pub fn read(folder: &Path) -> io::Result<Option<Self>> {
+        if !has_journal(folder) {
+            return Ok(None);
+        }
         let mut recorded = Self::default();
-        for line in BufReader::new(file).split(b'\n') {
-            let line = line?;
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
+        for line in lines(folder)? {
             match Line::decode(&line) {
                 Ok(Line::Prompt { digest, messages }) => {
                     recorded.prompts.insert(digest, messages.into_owned());
@@ -71,16 +66,15 @@ mod tests {
     #[test]
     fn prompts_and_answers_are_read_and_a_torn_line_is_counted() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("journal.jsonl");
-        assert_eq!(Recorded::read(&path).unwrap(), None);
+        assert_eq!(Recorded::read(dir.path()).unwrap(), None);
         let text = concat!(
             r#"{"schema":1,"type":"prompt","digest":"d","messages":[{"role":"user","content":"q"}]}"#,
             "\n",
             r#"{"schema":1,"type":"reply","prompt":"d","call":"repair","sample":3,"content":"a"}"#,
-            "\n{\"schema\":1,\"type\":\"rep",
+            "\n{\"schema\":1,\"type\":\"rep\n",
         );
-        std::fs::write(&path, text).unwrap();
-        let recorded = Recorded::read(&path).unwrap().unwrap();
+        std::fs::write(dir.path().join("journal.jsonl"), text).unwrap();
+        let recorded = Recorded::read(dir.path()).unwrap().unwrap();
         assert_eq!(recorded.prompts["d"][0].content, "q");
         let exchange = &recorded.exchanges[0];
         assert_eq!((exchange.call, exchange.sample), (Call::Repair, 3));

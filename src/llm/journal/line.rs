@@ -54,6 +54,56 @@ struct Schema {
     schema: u32,
 }
 
+/// What an index needs of a line, at a tenth of the cost of the whole.
+#[derive(Debug)]
+pub(super) enum Head<'a> {
+    /// A prompt under this digest.
+    Prompt(Cow<'a, str>),
+    /// A reply.
+    Reply {
+        key: Option<Cow<'a, str>>,
+        prompt: Option<Cow<'a, str>>,
+        call: Call,
+        sample: u32,
+        model: Option<Cow<'a, str>>,
+    },
+}
+
+impl<'a> Head<'a> {
+    /// Reads what stands beside a line's texts. The texts themselves are not looked at, so that
+    /// whoever calls must know otherwise, by a checksum, that they are whole.
+    pub(super) fn decode(text: &'a [u8]) -> Result<Self, Unreadable> {
+        #[derive(Deserialize)]
+        struct Fields<'a> {
+            schema: u32,
+            #[serde(rename = "type", borrow)]
+            kind: Cow<'a, str>,
+            #[serde(default, borrow)]
+            digest: Option<Cow<'a, str>>,
+            #[serde(default, borrow)]
+            key: Option<Cow<'a, str>>,
+            #[serde(default, borrow)]
+            prompt: Option<Cow<'a, str>>,
+            call: Option<Call>,
+            sample: Option<u32>,
+            #[serde(default, borrow)]
+            model: Option<Cow<'a, str>>,
+        }
+        let fields: Fields<'a> = serde_json::from_slice(text).map_err(|_| Unreadable::Corrupt)?;
+        if fields.schema > SCHEMA {
+            return Err(Unreadable::Later);
+        }
+        match (&*fields.kind, fields.digest, fields.call, fields.sample) {
+            ("prompt", Some(digest), ..) => Ok(Self::Prompt(digest)),
+            ("reply", _, Some(call), Some(sample)) => {
+                let (key, prompt, model) = (fields.key, fields.prompt, fields.model);
+                Ok(Self::Reply { key, prompt, call, sample, model })
+            }
+            _ => Err(Unreadable::Corrupt),
+        }
+    }
+}
+
 /// Why a line is skipped.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {

@@ -2,7 +2,6 @@
 //! before it hands it on.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::ops::Range;
@@ -18,14 +17,16 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::artifact::InstanceId;
 use crate::event::{EventKind, Events};
-use crate::llm::journal::file::{Journal, Record};
+use crate::llm::journal::commit::{Batch, Shelf};
+use crate::llm::journal::file::Journal;
 use crate::llm::journal::line::{prompt_digest, request_key};
+use crate::llm::journal::packed::Packer;
 use crate::llm::{Arrival, Completion, ModelClient, ModelError, ModelRequest, Reply};
 
-/// Replies written at once at most.
+/// Replies taken from the client at once at most.
 const GROUP: usize = 64;
 
-/// A model whose answers are kept under `DIR/<instance>/journal.jsonl`.
+/// A model whose answers are kept under `DIR/<instance>/journal.jsonl.zst`.
 ///
 /// The key of an answer is a digest over the model's identity (name and vendor settings), messages,
 /// temperature, `max_tokens`, stop texts, seed of the run and sample. Errors are not kept. A request that another one is already asking
@@ -34,7 +35,8 @@ pub struct Journaled {
     inner: Arc<dyn ModelClient>,
     dir: PathBuf,
     events: Events,
-    journals: Mutex<HashMap<InstanceId, Arc<Mutex<Journal>>>>,
+    packer: Arc<Packer>,
+    shelves: Mutex<HashMap<InstanceId, Arc<Shelf>>>,
     asking: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
 }
 
@@ -42,8 +44,9 @@ pub struct Journaled {
 struct Task<'a> {
     request: &'a ModelRequest,
     events: Events,
-    journal: Arc<Mutex<Journal>>,
-    prompt: String,
+    shelf: Arc<Shelf>,
+    messages: Arc<[crate::llm::Message]>,
+    prompt: Arc<str>,
     identity: String,
 }
 
@@ -51,17 +54,19 @@ impl Journaled {
     /// Records what `inner` answers in `dir`, and answers what is there from there.
     #[must_use]
     pub fn recording(inner: Arc<dyn ModelClient>, dir: &Path, events: Events) -> Self {
-        let (journals, asking) = (Mutex::default(), Mutex::default());
-        Self { inner, dir: dir.to_owned(), events, journals, asking }
+        let (shelves, asking) = (Mutex::default(), Mutex::default());
+        let packer = Arc::new(Packer::new());
+        Self { inner, dir: dir.to_owned(), events, packer, shelves, asking }
     }
 
-    fn journal(&self, instance: &InstanceId) -> Arc<Mutex<Journal>> {
-        let mut journals = self.journals.lock().unwrap_or_else(PoisonError::into_inner);
+    fn shelf(&self, instance: &InstanceId) -> Arc<Shelf> {
+        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
         let open = || {
-            let path = self.dir.join(instance.as_str()).join("journal.jsonl");
-            Arc::new(Mutex::new(Journal::file(path, self.events.of(instance))))
+            let folder = self.dir.join(instance.as_str());
+            let journal = Journal::at(&folder, self.events.of(instance));
+            Arc::new(Shelf::new(journal, self.packer.clone()))
         };
-        journals.entry(instance.clone()).or_insert_with(open).clone()
+        shelves.entry(instance.clone()).or_insert_with(open).clone()
     }
 
     /// Waits until nobody else asks for `key`. Dropping the guard lets the next one ask.
@@ -137,7 +142,7 @@ impl Journaled {
                     biased;
                     count = receiver.recv_many(&mut group, GROUP), if open => {
                         open = count > 0;
-                        syncing.push(task.keep(std::mem::take(&mut group)).await);
+                        syncing.push(task.keep(std::mem::take(&mut group)));
                     }
                     Some(done) = syncing.next() => for (sample, answer) in done {
                         let _ = arrived.send(((sample, answer), false));
@@ -154,8 +159,9 @@ impl Journaled {
         let task = Task {
             request,
             events: self.events.of(&request.instance),
-            journal: self.journal(&request.instance),
-            prompt: prompt_digest(&request.messages),
+            shelf: self.shelf(&request.instance),
+            messages: request.messages.clone().into(),
+            prompt: prompt_digest(&request.messages).into(),
             identity: self.inner.identity(),
         };
         let missing = self.known(&task, request.samples.clone().collect(), &arrived).await;
@@ -213,12 +219,12 @@ impl Task<'_> {
     }
 
     fn path(&self) -> PathBuf {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner).path()
+        self.shelf.with(|journal| journal.path())
     }
 
     /// Writes the replies of `arrivals` down, also if the caller is dropped meanwhile. The future
     /// given back is done when they are on disk, and gives the arrivals back.
-    async fn keep(&self, arrivals: Vec<Arrival>) -> impl Future<Output = Vec<Arrival>> + use<'_> {
+    fn keep(&self, arrivals: Vec<Arrival>) -> impl Future<Output = Vec<Arrival>> + use<'_> {
         let (mut replies, mut rest) = (Vec::new(), Vec::new());
         for (sample, answer) in arrivals {
             match answer {
@@ -227,15 +233,20 @@ impl Task<'_> {
             }
         }
         let replies = Arc::new(replies);
-        let written =
-            if replies.is_empty() { None } else { Some(self.write(replies.clone()).await) };
+        let kept = (!replies.is_empty()).then(|| {
+            self.shelf.commit(Batch {
+                prompt: self.prompt.clone(),
+                messages: self.messages.clone(),
+                call: self.request.call,
+                replies: replies.clone(),
+            })
+        });
         async move {
-            let synced = match written {
-                Some(Ok(file)) => blocking(move || file.sync_data()).await,
-                Some(Err(error)) => Err(error),
+            let kept = match kept {
+                Some(kept) => kept.await,
                 None => Ok(()),
             };
-            let answer = |(sample, _, reply): &(u32, String, Reply)| match &synced {
+            let answer = |(sample, _, reply): &(u32, String, Reply)| match &kept {
                 Ok(()) => (*sample, Ok(reply.clone())),
                 Err(error) => {
                     let source = io::Error::new(error.kind(), error.to_string());
@@ -247,26 +258,12 @@ impl Task<'_> {
         }
     }
 
-    async fn write(&self, replies: Arc<Vec<(u32, String, Reply)>>) -> io::Result<File> {
-        let (prompt, call) = (self.prompt.clone(), self.request.call);
-        let messages = self.request.messages.clone();
-        self.with_journal(move |journal| {
-            let mut records = Vec::with_capacity(replies.len());
-            for (sample, key, reply) in replies.iter() {
-                let (key, prompt, sample) = (key.clone(), prompt.clone(), *sample);
-                records.push(Record { key, prompt, messages: &messages, call, sample, reply });
-            }
-            journal.append(records)
-        })
-        .await
-    }
-
     async fn with_journal<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Journal) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let journal = self.journal.clone();
-        blocking(move || work(&mut journal.lock().unwrap_or_else(PoisonError::into_inner))).await
+        let shelf = self.shelf.clone();
+        blocking(move || shelf.with(work)).await
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::artifact::InstanceId;
 use crate::event::Events;
 use crate::llm::journal::file::Journal;
+use crate::llm::journal::join::has_journal;
 use crate::llm::journal::line::{prompt_digest, request_key};
 use crate::llm::journal::recording::replied_from_journal;
 use crate::llm::{Arrival, Completion, ModelClient, ModelError, ModelRequest, Reply};
@@ -28,7 +29,7 @@ const UNNAMED: &str = "recorded";
 pub struct Replay {
     model: String,
     events: Events,
-    /// Directories with `<instance>/journal.jsonl`.
+    /// Directories with `<instance>/journal.jsonl.zst`.
     dirs: Vec<PathBuf>,
     /// A single file, which answers for every instance.
     any: Option<PathBuf>,
@@ -38,8 +39,8 @@ pub struct Replay {
 
 impl Replay {
     /// Replays from `paths`: directories as [`crate::llm::Journaled`] writes them (a run directory
-    /// is one), and single journals. A single journal's instance is the folder's name for
-    /// `<instance>/journal.jsonl`, else the file's without its ending; a journal that is the only
+    /// is one), and single journals, plain or packed. A single journal's instance is the folder's name for
+    /// `<instance>/journal.jsonl.zst`, else the file's without its ending; a journal that is the only
     /// path answers for every instance.
     ///
     /// # Errors
@@ -126,9 +127,10 @@ impl Replay {
 
     /// The journals that the directories hold of `instance`, whether they exist or not.
     fn of_dirs(&self, instance: &InstanceId) -> Vec<Journal> {
-        let file = |dir: &PathBuf| dir.join(instance.as_str()).join("journal.jsonl");
-        let paths = self.dirs.iter().map(file).chain(self.any.clone());
-        paths.map(|path| Journal::file(path, self.events.of(instance))).collect()
+        let events = || self.events.of(instance);
+        let of_dir = |dir: &PathBuf| Journal::at(&dir.join(instance.as_str()), events());
+        let any = self.any.iter().map(|path| Journal::file(path.clone(), events()));
+        self.dirs.iter().map(of_dir).chain(any).collect()
     }
 
     /// The answer to one sample, and whether it was given to another prompt.
@@ -145,8 +147,8 @@ impl Replay {
         for journal in own {
             let failed = |path| move |source| ModelError::Journal { path, source };
             journal.refresh().map_err(failed(journal.path()))?;
-            for model in journal.models() {
-                let key = request_key(model, prompt, request, sample);
+            for model in journal.models().to_vec() {
+                let key = request_key(&model, prompt, request, sample);
                 if let Some(reply) = journal.by_key(&key).map_err(failed(journal.path()))? {
                     return Ok((reply, false));
                 }
@@ -226,13 +228,12 @@ fn first_model(dir: &Path) -> io::Result<Option<String>> {
     folders.sort();
     let mut any = false;
     for folder in folders {
-        let file = folder.join("journal.jsonl");
-        if !file.is_file() {
+        if !has_journal(&folder) {
             continue;
         }
         any = true;
         // Notices belong to the instance's own use of the file.
-        let mut journal = Journal::file(file, Events::discard());
+        let mut journal = Journal::at(&folder, Events::discard());
         journal.refresh()?;
         if let Some(model) = journal.models().first() {
             return Ok(Some(model.clone()));
@@ -241,11 +242,13 @@ fn first_model(dir: &Path) -> io::Result<Option<String>> {
     if any {
         return Ok(None);
     }
-    Err(io::Error::new(ErrorKind::NotFound, "no <instance>/journal.jsonl in this directory"))
+    Err(io::Error::new(ErrorKind::NotFound, "no <instance>/journal.jsonl.zst in this directory"))
 }
 
 fn instance_of(path: &Path) -> Result<InstanceId, ModelError> {
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = name.strip_suffix(".zst").unwrap_or(name);
+    let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
     let name = if stem == "journal" { folder.unwrap_or(stem) } else { stem };
     InstanceId::new(name).map_err(|error| ModelError::Config {

@@ -23,12 +23,16 @@ async fn journaled(
 }
 
 fn file(dir: &Path) -> PathBuf {
-    dir.join("acme__widgets-7/journal.jsonl")
+    dir.join("acme__widgets-7/journal.jsonl.zst")
+}
+
+fn text(dir: &Path) -> String {
+    let content = zstd::stream::decode_all(fs::File::open(file(dir)).unwrap()).unwrap();
+    String::from_utf8(content).unwrap()
 }
 
 fn lines(dir: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(file(dir)).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text(dir).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn of_type<'a>(lines: &'a [Value], name: &str) -> Vec<&'a Value> {
@@ -137,27 +141,42 @@ async fn empty_answers_are_kept_and_errors_are_not() {
     assert_eq!(of_type(&lines(dir.path()), "reply").len(), 1);
 }
 
+/// Three answers, each in a frame of its own, and where the frames end.
+async fn three_frames(server: &TestServer, dir: &Path) -> [usize; 3] {
+    let (client, _events) = journaled(&server.url, dir).await;
+    let mut ends = [0; 3];
+    for sample in 0..3_u32 {
+        texts(&client, &request(sample..sample + 1)).await;
+        ends[sample as usize] = fs::read(file(dir)).unwrap().len();
+    }
+    ends
+}
+
+/// Which of the first answers were there, and the notices.
+async fn reread(server: &TestServer, dir: &Path, samples: u32) -> (Vec<bool>, Vec<String>) {
+    let (client, mut events) = journaled(&server.url, dir).await;
+    let kept = texts(&client, &request(0..samples)).await.into_iter().map(|(_, kept)| kept);
+    let notice = |event| match event {
+        EventKind::Notice { message } => Some(message),
+        _ => None,
+    };
+    (kept.collect(), drain(&mut events).into_iter().filter_map(notice).collect())
+}
+
 #[tokio::test]
-async fn a_torn_last_line_is_cut_and_a_whole_one_without_newline_kept() {
+async fn a_torn_last_frame_is_cut() {
     let (server, dir) =
         (TestServer::start(|_, seen| echo(seen)).await, tempfile::tempdir().unwrap());
-    let (client, _events) = journaled(&server.url, dir.path()).await;
-    for sample in 0..3 {
-        texts(&client, &request(sample..sample + 1)).await;
-    }
-    let whole = fs::read_to_string(file(dir.path())).unwrap();
-    let last = whole.trim_end().rfind('\n').unwrap() + 1;
+    let ends = three_frames(&server, dir.path()).await;
+    let whole = fs::read(file(dir.path())).unwrap();
     for (cut, survives) in
-        [(last + 1, false), (last + 40, false), (whole.len() - 2, false), (whole.len() - 1, true)]
+        [(ends[1] + 1, false), (ends[1] + 40, false), (ends[2] - 1, false), (ends[2], true)]
     {
         fs::write(file(dir.path()), &whole[..cut]).unwrap();
         let asked = server.seen().len();
-        let (client, mut events) = journaled(&server.url, dir.path()).await;
-        let answers = texts(&client, &request(0..4)).await;
-        let kept: Vec<_> = answers.into_iter().map(|(_, kept)| kept).collect();
+        let (kept, notices) = reread(&server, dir.path(), 4).await;
         assert_eq!(kept, [true, true, survives, false]);
-        let notice = drain(&mut events).into_iter().find(|e| matches!(e, EventKind::Notice { .. }));
-        assert_eq!(notice, None, "a torn line is nothing to worry about");
+        assert_eq!(notices, [""; 0], "a torn frame is nothing to worry about");
         let lines = lines(dir.path());
         let counts = (of_type(&lines, "prompt").len(), of_type(&lines, "reply").len());
         assert_eq!(counts, (1, 4), "cut at {cut}");
@@ -166,28 +185,58 @@ async fn a_torn_last_line_is_cut_and_a_whole_one_without_newline_kept() {
 }
 
 #[tokio::test]
-async fn corrupt_lines_in_the_middle_cost_only_themselves() {
+async fn a_damaged_frame_costs_only_itself() {
     let (server, dir) =
         (TestServer::start(|_, seen| echo(seen)).await, tempfile::tempdir().unwrap());
-    let (client, _events) = journaled(&server.url, dir.path()).await;
-    for sample in 0..3 {
-        texts(&client, &request(sample..sample + 1)).await;
-    }
-    let text = fs::read_to_string(file(dir.path())).unwrap();
+    let ends = three_frames(&server, dir.path()).await;
+    let mut bytes = fs::read(file(dir.path())).unwrap();
+    bytes[(ends[0] + ends[1]) / 2] ^= 0x10;
+    fs::write(file(dir.path()), bytes).unwrap();
+    let (kept, notices) = reread(&server, dir.path(), 3).await;
+    assert_eq!(kept, [true, false, true]);
+    let [notice] = notices.as_slice() else { panic!("{notices:?}") };
+    let damaged = format!("{} damaged", ends[1] - ends[0]);
+    assert!(notice.contains(&damaged) && notice.contains("journal.jsonl.zst"), "{notice}");
+    let (kept, _) = reread(&server, dir.path(), 3).await;
+    assert_eq!(kept, [true; 3], "what was asked again is found behind the damage");
+}
+
+#[tokio::test]
+async fn a_plain_journal_is_gone_on_with() {
+    let (server, dir) =
+        (TestServer::start(|_, seen| echo(seen)).await, tempfile::tempdir().unwrap());
+    three_frames(&server, dir.path()).await;
+    let text = text(dir.path());
+    fs::remove_file(file(dir.path())).unwrap();
     let mut rows: Vec<_> = text.lines().map(|line| line.as_bytes().to_vec()).collect();
     rows[2] = b"{\"schema\":1,\"type\":\"reply\",\"key\":\"\xff\xfe\x00".to_vec();
     rows.insert(1, b"{\"schema\":2,\"type\":\"song\"}".to_vec());
     rows.insert(1, Vec::new());
-    fs::write(file(dir.path()), [rows.join(&b'\n'), b"\n".to_vec()].concat()).unwrap();
-    let (client, mut events) = journaled(&server.url, dir.path()).await;
-    let answers = texts(&client, &request(0..3)).await;
-    assert_eq!(answers.iter().map(|(_, kept)| *kept).collect::<Vec<_>>(), [true, false, true]);
-    let notices: Vec<_> = drain(&mut events)
-        .into_iter()
-        .filter_map(|e| if let EventKind::Notice { message } = e { Some(message) } else { None })
-        .collect();
+    // The last line lacks its newline, and is whole all the same.
+    let plain = file(dir.path()).with_extension("");
+    fs::write(&plain, rows.join(&b'\n')).unwrap();
+    let before = fs::read(&plain).unwrap();
+    let (kept, notices) = reread(&server, dir.path(), 3).await;
+    assert_eq!(kept, [true, false, true]);
     let [notice] = notices.as_slice() else { panic!("{notices:?}") };
-    assert!(notice.contains("2 unreadable") && notice.contains("journal.jsonl"), "{notice}");
+    assert!(notice.contains("2 unreadable"), "{notice}");
+    assert_eq!(reread(&server, dir.path(), 3).await.0, [true; 3]);
+    assert_eq!(fs::read(&plain).unwrap(), before, "only the packed file is written");
+    let packed = lines(dir.path());
+    let counts = (of_type(&packed, "prompt").len(), of_type(&packed, "reply").len());
+    assert_eq!(counts, (0, 1), "the prompt stands in the plain file already");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_arrives_together_is_written_together() {
+    let (server, dir) =
+        (TestServer::start(|_, seen| echo(seen)).await, tempfile::tempdir().unwrap());
+    let (client, _events) = journaled(&server.url, dir.path()).await;
+    texts(&client, &request(0..200)).await;
+    let replies = of_type(&lines(dir.path()), "reply").len();
+    let frames = crate::llm::journal::packed::scan(&fs::read(file(dir.path())).unwrap()).frames;
+    assert_eq!(replies, 200);
+    assert!(frames.len() < 200, "{} frames", frames.len());
 }
 
 #[tokio::test]
@@ -251,7 +300,7 @@ async fn a_journal_that_cannot_be_written_is_an_error_that_names_it() {
     let (client, _events) = journaled(&server.url, dir.path()).await;
     let error = client.complete(&request(0..1)).await.remove(0).unwrap_err();
     let ModelError::Journal { path, .. } = &error else { panic!("{error}") };
-    assert!(path.ends_with("acme__widgets-7/journal.jsonl"), "{error}");
+    assert!(path.ends_with("acme__widgets-7/journal.jsonl.zst"), "{error}");
 }
 
 /// Not a test of its own: the process that the next test kills.
