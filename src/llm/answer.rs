@@ -2,6 +2,8 @@
 //! taken away. Pure. Only this part is ever parsed, so that drafts inside the thinking cannot
 //! become edits.
 
+use memchr::memmem;
+
 use crate::llm::NoAnswer;
 
 /// Tags that models put around their thinking.
@@ -95,7 +97,7 @@ fn begins_line(text: &str, at: usize) -> bool {
 
 /// First occurrence of `tag` that does not touch a quote.
 fn find_bare(text: &str, tag: &str) -> Option<usize> {
-    text.match_indices(tag).map(|(at, _)| at).find(|&at| is_bare(text, at, tag))
+    memmem::find_iter(text.as_bytes(), tag).find(|&at| is_bare(text, at, tag))
 }
 
 /// A fence may touch a tag; a single backtick is a quotation.

@@ -16,6 +16,7 @@ mod localizer;
 mod outside;
 mod pack;
 mod packages;
+mod recipe;
 mod report;
 mod reward;
 mod reward_serve;

@@ -8,12 +8,12 @@ use crate::harness::{Place, docker, json, ran, rows};
 use crate::standin::{Rates, Standin, StandinConfig, Stats};
 
 /// Kept between runs of the tests: sources and images are fetched and built once.
-fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     std::env::var_os("AGENT_TEST_CACHE")
         .map_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("agent-cache"), PathBuf::from)
 }
 
-fn agent(place: &Place, args: &[&str]) -> crate::harness::Ran {
+pub(crate) fn agent(place: &Place, args: &[&str]) -> crate::harness::Ran {
     let output = place.command(args).env("AGENT_CACHE", cache()).output().unwrap();
     ran(output)
 }

@@ -43,18 +43,13 @@ pub(crate) async fn replay(args: ReplayArgs, output: &OutputArgs) -> Result<Exit
     };
     let given = Arc::new(given::read(&settings, &job)?);
     let plan = Plan { given, ..session::plan(&settings.config, Stages::ALL)? };
-    let replies = session::replies(
-        job.replay.as_ref(),
-        &settings,
-        &from,
-        &job.dataset,
-        &job.instances,
-    )
-    .map_err(|_| {
-        CliError::usage(format!("{} holds no journal to replay", args.run.display())).hint(
+    let replies =
+        session::replies(job.replay.as_ref(), &settings, &from, &job.dataset, &job.instances)
+            .map_err(|_| {
+                CliError::usage(format!("{} holds no journal to replay", args.run.display())).hint(
             "journals are RUN/<instance_id>/journal.jsonl.zst, which a run with a model writes",
         )
-    })?;
+            })?;
     select::hide_runs(&out)?;
     let run = RunDir::create(&out)?;
     let copies = matches!(replies, Replies::Journals(_));

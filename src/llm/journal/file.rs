@@ -268,7 +268,7 @@ impl Journal {
                 return Err(error);
             }
         };
-        let bytes: Vec<u8> = frames.iter().flat_map(|(_, frame)| frame).copied().collect();
+        let bytes = frames.iter().map(|(_, frame)| frame.as_slice()).collect::<Vec<_>>().concat();
         if let Err(error) = file.write_all(&bytes) {
             // A full disk leaves half a frame; cut now if that works, else the next append cuts.
             let _ = file.set_len(start);

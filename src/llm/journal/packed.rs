@@ -19,7 +19,8 @@ pub(super) const LARGEST_CONTENT: usize = 512 << 10;
 /// More content than any frame of ours has; what claims more is taken for damage.
 const INCREDIBLE: u64 = 1 << 30;
 
-/// zstd's own default: twice the text costs a third less time at level 1, a tenth less space at 9.
+/// zstd's own default. Of replies of code, level 1 takes 0.7 of the time and 1.3 of the space, level 6
+/// 3 times the time and 0.9 of the space (`zstd -b -B512K` over the journals of `evaluation/scale`).
 const LEVEL: i32 = 3;
 
 /// A compressor for all journals of a process, since its state is a megabyte.

@@ -37,7 +37,15 @@ pub struct Journaled {
     events: Events,
     packer: Arc<Packer>,
     shelves: Mutex<HashMap<InstanceId, Arc<Shelf>>>,
-    asking: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
+    asking: Mutex<Asking>,
+}
+
+/// A lock for each answer that somebody is asking for.
+#[derive(Default)]
+struct Asking {
+    locks: HashMap<String, Arc<AsyncMutex<()>>>,
+    /// With more locks than this those are taken away that nobody holds.
+    swept_at: usize,
 }
 
 /// What belongs to one request while it is answered.
@@ -73,8 +81,13 @@ impl Journaled {
     async fn alone(&self, key: &str) -> OwnedMutexGuard<()> {
         let lock = {
             let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-            asking.retain(|_, lock| Arc::strong_count(lock) > 1);
-            asking.entry(key.to_owned()).or_default().clone()
+            let Asking { locks, swept_at } = &mut *asking;
+            // Not each time: with hundreds of samples under way that would be a square of them.
+            if locks.len() > *swept_at {
+                locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+                *swept_at = 2 * locks.len() + 64;
+            }
+            locks.entry(key.to_owned()).or_default().clone()
         };
         lock.lock_owned().await
     }
