@@ -103,7 +103,7 @@ fn rows(shown: &Snapshot, columns: usize) -> Vec<Row> {
     let counts = &shown.counts;
     let done = format!("{} of {}", counts.ended(), counts.instances);
     let percent =
-        format!("{:>3} %", (counts.ended() * 100).checked_div(counts.instances).unwrap_or(100));
+        format!("{} %", (counts.ended() * 100).checked_div(counts.instances).unwrap_or(0));
     let room = columns.saturating_sub(LABEL + done.len() + percent.len() + 6);
     let bar = bar(counts.ended(), counts.instances, room.min(BAR));
     let mut rows = vec![Row::new(0, "instances").fact(0, done).fact(2, bar).fact(1, percent)];
@@ -210,7 +210,7 @@ fn bar(done: usize, all: usize, room: usize) -> String {
     if room < 5 {
         return String::new();
     }
-    let full = (done * room).checked_div(all).unwrap_or(room).min(room);
+    let full = (done * room).checked_div(all).unwrap_or(0).min(room);
     format!("[{}{}]", "#".repeat(full), "-".repeat(room - full))
 }
 

@@ -348,6 +348,30 @@ mod tests {
     }
 
     #[test]
+    fn a_log_tells_of_the_whole_run_now_and_then_and_at_its_end() {
+        let out = Shared::default();
+        let mut terminal = Terminal::new(Style::default(), Box::new(out.clone()));
+        let at = OffsetDateTime::now_utc();
+        let mut take = |instance: Option<usize>, kind| {
+            let instance = instance.map(|n| InstanceId::new(format!("a__b-{n}")).unwrap());
+            terminal.report(&Event { at, instance, kind }).unwrap();
+        };
+        take(None, EventKind::RunStarted { instances: 35, finished: 5, solved: 5 });
+        for number in 0..30 {
+            let outcome = InstanceOutcome::Solved;
+            take(Some(number), EventKind::InstanceFinished { outcome, seconds: 1.0 });
+        }
+        let (solved, no_candidate, failed, cancelled) = (35, 0, 0, 0);
+        take(None, EventKind::RunFinished { solved, no_candidate, failed, cancelled });
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        let told: Vec<&str> = text.lines().filter(|line| line.starts_with("progress: ")).collect();
+        assert_eq!(told.len(), 2, "{text}");
+        assert!(told[1].starts_with("progress: 25 of 35 instances: 25 solved"), "{text}");
+        assert!(text.ends_with("0 answers from journals; 0 executions\n"), "{text}");
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
     fn solving_one_instance_shows_its_stages() {
         insta::assert_snapshot!(draw(Style { stages: true, ..Style::default() }), @r"
         a__b-1

@@ -49,22 +49,54 @@ fn draw(columns: usize, rows: usize) -> String {
 
 #[test]
 fn eighty_columns_hold_everything_that_matters() {
-    insta::assert_snapshot!(draw(80, 24), @"");
+    insta::assert_snapshot!(draw(80, 24), @r"
+    instances   115 of 500  [#########-------------------------------]  23 %
+    at work     1 localize  2 repair  0 reproduce  1 execute  380 waiting  1 stopped
+    ended       102 solved  9 no candidate  4 failed (3 infra, 1 model)
+    tokens      123.5M prompt  87.7M cached  4.6M completion  1812/s
+    requests    64 under way  12.0k answered  17 repeated  2 failed
+    executions  48.0k passed  1234 failed  24 errors  12.3/s
+    cost        12.40
+    time        1:02:03 elapsed  ETA 3:10:00
+    ");
 }
 
 #[test]
 fn a_wide_terminal_has_room_for_all() {
-    insta::assert_snapshot!(draw(120, 24), @"");
+    insta::assert_snapshot!(draw(120, 24), @r"
+    instances   115 of 500  [#########-------------------------------]  23 %
+    at work     1 localize  2 repair  0 reproduce  1 execute  0 rerank  380 waiting  1 stopped
+    ended       102 solved  9 no candidate  4 failed (3 infra, 1 model)
+    tokens      123.5M prompt  87.7M cached  4.6M completion  1812/s  1.2M from journals
+    requests    64 under way  12.0k answered  17 repeated  2 failed  310 from journals
+    executions  48.0k passed  1234 failed  24 errors  12.3/s
+    cost        12.40
+    time        1:02:03 elapsed  ETA 3:10:00
+    ");
 }
 
 #[test]
 fn sixty_columns_leave_out_the_least() {
-    insta::assert_snapshot!(draw(60, 24), @"");
+    insta::assert_snapshot!(draw(60, 24), @r"
+    instances   115 of 500  [######----------------------]  23 %
+    at work     1 localize  2 repair  380 waiting  1 stopped
+    ended       102 solved  4 failed (3 infra, 1 model)
+    tokens      123.5M prompt  4.6M completion  1812/s
+    requests    64 under way  12.0k answered  2 failed
+    executions  48.0k passed  1234 failed  24 errors  12.3/s
+    cost        12.40
+    time        1:02:03 elapsed  ETA 3:10:00
+    ");
 }
 
 #[test]
 fn few_rows_leave_out_the_least() {
-    insta::assert_snapshot!(draw(80, 4), @"");
+    insta::assert_snapshot!(draw(80, 4), @r"
+    instances   115 of 500  [#########-------------------------------]  23 %
+    ended       102 solved  9 no candidate  4 failed (3 infra, 1 model)
+    cost        12.40
+    time        1:02:03 elapsed  ETA 3:10:00
+    ");
 }
 
 #[test]
@@ -80,7 +112,15 @@ fn no_terminal_is_too_small() {
 fn before_anything_is_known_nothing_is_claimed() {
     let none = Snapshot::default();
     let lines = table(&none, Size { columns: 80, rows: 24 }, false).join("\n");
-    insta::assert_snapshot!(lines, @"");
+    insta::assert_snapshot!(lines, @r"
+    instances   0 of 0  [----------------------------------------]  0 %
+    at work     0 localize  0 repair  0 reproduce  0 execute  0 rerank  0 waiting
+    ended       0 solved  0 no candidate  0 failed
+    tokens      0 prompt  0 cached  0 completion  -/s
+    requests    0 under way  0 answered  0 repeated
+    executions  0 passed  0 failed  0 errors  -/s
+    time        - elapsed  ETA -
+    ");
 }
 
 #[test]
@@ -94,7 +134,7 @@ fn colours_take_no_room_and_come_only_when_asked_for() {
 
 #[test]
 fn a_line_for_logs_says_the_same() {
-    insta::assert_snapshot!(line(&snapshot()), @"");
+    insta::assert_snapshot!(line(&snapshot()), @"115 of 500 instances: 102 solved, 9 no candidate, 4 failed (3 infra, 1 model); 4 at work; 128.0M tokens; 49.3k executions; cost 12.40; 1:02:03 elapsed; ETA 3:10:00");
 }
 
 #[test]
