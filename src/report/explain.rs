@@ -33,6 +33,11 @@ pub struct Evidence {
 pub fn explain(instance: &str, evidence: &Evidence) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{instance}: {}", headline(evidence));
+    if let Some(InstanceOutcome::Failed { hint, .. }) = &evidence.outcome
+        && !hint.is_empty()
+    {
+        let _ = writeln!(out, "  {hint}");
+    }
     files(&mut out, evidence);
     let mut funnel = Funnel::default();
     funnel.add(&evidence.candidates, &evidence.tests, &evidence.executions);

@@ -22,7 +22,7 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<ExitCode, CliError> 
 pub(crate) fn man(args: &ManArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
     let Some(dir) = &args.output else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(shown())
+        clap_mangen::Man::new(shown().disable_help_subcommand(true))
             .render(&mut page)
             .map_err(|error| CliError::from_error(Kind::Environment, error))?;
         print(&String::from_utf8_lossy(&page))?;
