@@ -150,11 +150,12 @@ fn prices_give_a_cost_now_and_later_and_failures_stand_by_their_cause() {
     );
     let mut events = std::fs::read_to_string(place.path("r/events.jsonl")).unwrap();
     let id = SAMPLES[0];
-    events.push_str(&format!(
+    let added = format!(
         "{{\"schema\":1,\"at\":\"2099-01-01T00:00:00Z\",\"instance\":{id:?},\"event\":\"model_replied\",\
          \"call\":\"repair\",\"sample\":0,\"usage\":{{\"prompt_tokens\":3000000,\"cached_tokens\":1000000,\
          \"completion_tokens\":500000}},\"journaled\":false,\"seconds\":1.0}}\n"
-    ));
+    );
+    events.push_str(&added);
     place.write("r/events.jsonl", &events);
     // Without a price of their own cached tokens are charged as the others.
     let seen = status(&place);
