@@ -90,6 +90,7 @@ pub async fn run(tools: &Tools, batch: &Batch) -> Result<Summary, StoreError> {
     tools.events.emit(EventKind::RunStarted {
         instances: batch.instances.len(),
         finished: summary.outcomes.len(),
+        solved: summary.solved(),
     });
 
     let admission = Arc::new(Semaphore::new(batch.jobs.get()));

@@ -39,6 +39,9 @@ pub enum EventKind {
         instances: usize,
         /// Of these, instances that an earlier process finished.
         finished: usize,
+        /// Of the finished ones, those with a chosen candidate.
+        #[serde(default)]
+        solved: usize,
     },
     /// Work on an instance begins.
     InstanceStarted,
@@ -57,6 +60,14 @@ pub enum EventKind {
         summary: String,
         /// Whether the result of an earlier process was taken.
         reused: bool,
+    },
+    /// A request goes out to the model. Each of its samples ends in a `model_replied` or is counted
+    /// by a `model_failed`, unless the process ends first.
+    ModelAsked {
+        /// Which kind of request: `localize`, `repair`, `reproduce`, `select-regression`.
+        call: String,
+        /// Samples asked for.
+        samples: u32,
     },
     /// The model answered one sample.
     ModelReplied {
@@ -82,6 +93,15 @@ pub enum EventKind {
         /// What went wrong.
         reason: String,
     },
+    /// A request gave no answer for some of its samples, and is not repeated as it was.
+    ModelFailed {
+        /// Which kind of request.
+        call: String,
+        /// Samples without an answer.
+        samples: u32,
+        /// What went wrong.
+        reason: String,
+    },
     /// A test ran.
     Executed {
         /// On what.
@@ -99,6 +119,13 @@ pub enum EventKind {
     Notice {
         /// One sentence.
         message: String,
+    },
+    /// The wanted stages of an instance are through, and the last of all is not among them.
+    InstanceThrough {
+        /// The last one wanted.
+        stage: Stage,
+        /// Wall time in seconds.
+        seconds: f64,
     },
     /// An instance ended.
     InstanceFinished {

@@ -134,6 +134,7 @@ pub fn merge(inputs: &[Input], options: &Options, out: &Path) -> Result<Merged, 
         origin["different"] = json!(different);
     }
     let mut record = inputs[0].record.clone();
+    record.images = run.images(&ids)?;
     record.instances = ids;
     record.origin = Some(origin);
     run.save_record(&record)?;

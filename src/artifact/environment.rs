@@ -21,6 +21,31 @@ pub struct EnvironmentRecord {
     pub leaks: Option<LeakReport>,
 }
 
+impl EnvironmentRecord {
+    /// How the image differs from `before`'s, for people; nothing where it is the same, or where
+    /// either is not known.
+    ///
+    /// An image that the program made of the base commit's tree is known by its name, which is a
+    /// digest of all that it is made of: each engine builds its own, under a digest of its own.
+    #[must_use]
+    pub fn other_image(&self, before: &Self) -> Option<String> {
+        let (image, old) = (self.image.as_deref()?, before.image.as_deref()?);
+        let made = |record: &Self| record.leaks.is_none();
+        if made(self) && made(before) {
+            return (image != old).then(|| format!("{old} → {image}"));
+        }
+        let (digest, old_digest) = (self.digest.as_deref()?, before.digest.as_deref()?);
+        (digest != old_digest)
+            .then(|| format!("{old} {} → {image} {}", brief(old_digest), brief(digest)))
+    }
+}
+
+/// A digest as people compare it: `sha256:` or a name before it, and twelve digits.
+fn brief(digest: &str) -> &str {
+    let digits = digest.rfind(':').map_or(0, |colon| colon + 1);
+    digest.get(..digits + 12).unwrap_or(digest)
+}
+
 /// What lay in an image beside and after the commit that is checked out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeakReport {
@@ -102,5 +127,35 @@ impl LeakReport {
             );
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(image: &str, digest: Option<&str>, published: bool) -> EnvironmentRecord {
+        EnvironmentRecord {
+            sandbox: "docker".into(),
+            image: Some(image.into()),
+            digest: digest.map(Into::into),
+            leaks: published.then(LeakReport::default),
+        }
+    }
+
+    #[test]
+    fn images_are_the_same_by_content_and_those_made_here_by_what_they_are_made_of() {
+        let (a, b) = (format!("sha256:{}", "a".repeat(64)), format!("sha256:{}", "b".repeat(64)));
+        let before = record("x:latest", Some(&a), true);
+        let said = record("x:latest", Some(&b), true).other_image(&before).unwrap();
+        assert_eq!(said, "x:latest sha256:aaaaaaaaaaaa → x:latest sha256:bbbbbbbbbbbb");
+        assert_eq!(record("mirror/x", Some(&a), true).other_image(&before), None);
+        assert_eq!(record("x:latest", None, true).other_image(&before), None);
+        let before = record("agent-tree:1", Some(&a), false);
+        assert_eq!(record("agent-tree:1", Some(&b), false).other_image(&before), None);
+        let said = record("agent-tree:2", Some(&b), false).other_image(&before);
+        assert_eq!(said.unwrap(), "agent-tree:1 → agent-tree:2");
+        let local = EnvironmentRecord { image: None, ..record("", None, false) };
+        assert_eq!((local.other_image(&before), before.other_image(&local)), (None, None));
     }
 }

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::artifact::{InstanceId, LogFormat};
 use crate::cli::evaluate_args::EvaluateArgs;
 use crate::cli::index_args::IndexCommand;
+use crate::cli::look_args::{CompletionsArgs, ManArgs, StatusArgs};
 use crate::cli::pack_args::{PackArgs, ReportArgs};
 use crate::cli::runs_args::{DiffArgs, MergeArgs, ReplayArgs};
 use crate::cli::serve_args::RewardCommand;
@@ -90,7 +91,7 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Pack a run for the SWE-bench leaderboard, or check such a package
     Pack(PackArgs),
-    /// Show how far a run is, or draw its events again
+    /// Show how far a run is, at work or not; or draw its events again
     Status(StatusArgs),
     /// Compare two runs: which instances differ, and at which stage first
     Diff(DiffArgs),
@@ -109,6 +110,10 @@ pub(crate) enum Command {
     Dataset(DatasetCommand),
     /// Check endpoint, sandbox, disk and dataset
     Doctor(DoctorArgs),
+    /// Print a script that completes commands and options in a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write a page for each command
+    Man(ManArgs),
     /// Clean up after a process that was killed; started by the program itself
     #[command(name = crate::cli::reaper::COMMAND, hide = true)]
     Reap,
@@ -331,16 +336,6 @@ pub(crate) struct ExplainArgs {
     /// Instance; without it, the whole run: a line for each instance, and where samples were lost
     #[arg(value_name = "ID")]
     pub(crate) instance: Option<InstanceId>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
-    /// Run directory
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
-    /// Draw the run's recorded events again, as they were shown
-    #[arg(long)]
-    pub(crate) events: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! A batch from the command line: directory, record, tools, signals, and the end.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -57,9 +58,12 @@ pub(crate) async fn run(
     let run = RunDir::create(&job.run)?;
     let replies =
         session::replies(job.replay.as_ref(), settings, &run, &job.dataset, &job.instances)?;
-    let reporting = Reporting::start(output, job.show, Some(&run.events_path()))?;
+    let _at_work = run.work()?;
+    let reporting =
+        Reporting::priced(output, job.show, Some(&run.events_path()), session::prices(config))?;
     let cancel = CancellationToken::new();
-    session::watch_signals(cancel.clone());
+    // Where a table is drawn, a line beside its reporter's would break it.
+    session::watch_signals(cancel.clone(), output.quiet);
 
     let events = reporting.events.clone();
     let work = async {
@@ -72,9 +76,13 @@ pub(crate) async fn run(
             config.run.name.clone()
         };
         if job.record {
+            let before = run.record()?;
             run.save_record(&RunRecord {
                 schema: SCHEMA,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                revision: revision(),
+                seed: Some(config.run.seed),
+                images: before.as_ref().map_or_else(BTreeMap::new, |run| run.images.clone()),
                 dataset: job.dataset.clone(),
                 dataset_digest: job.digest.clone(),
                 model: model.model().to_owned(),
@@ -82,7 +90,7 @@ pub(crate) async fn run(
                 prompts: plan.prompts.digests().clone(),
                 instances: job.instances.iter().map(|instance| instance.id.clone()).collect(),
                 settings: settings.record(),
-                origin: run.record()?.and_then(|before| before.origin),
+                origin: before.and_then(|before| before.origin),
             })?;
         }
         let tools =
@@ -97,15 +105,40 @@ pub(crate) async fn run(
         };
         let summary = batch::run(&tools, &batch).await;
         sandbox.sweep().await;
-        Ok::<_, CliError>(summary?)
+        let summary = summary?;
+        lock_images(&run)?;
+        Ok::<_, CliError>(summary)
     };
-    let result = work.await;
+    let stopping = async {
+        cancel.cancelled().await;
+        events.notice(session::STOPPING);
+        std::future::pending().await
+    };
+    let result = tokio::select! {
+        result = work => result,
+        never = stopping => never,
+    };
     drop(events);
     for message in reporting.finish().await {
         crate::cli::say(&message);
     }
     let summary = result?;
     Ok(Finished { summary, run })
+}
+
+/// The git revision of a release build.
+pub(crate) fn revision() -> Option<String> {
+    option_env!("AGENT_REVISION").map(str::to_owned)
+}
+
+/// Writes down in `run.json` which images the instances ran in.
+fn lock_images(run: &RunDir) -> Result<(), CliError> {
+    let Some(record) = run.record()? else { return Ok(()) };
+    let images = run.images(&record.instances)?;
+    if images != record.images {
+        run.save_record(&RunRecord { images, ..record })?;
+    }
+    Ok(())
 }
 
 /// An instance that failed is the command's own failure.

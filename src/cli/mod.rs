@@ -17,6 +17,7 @@ mod graded;
 mod index_args;
 mod issue;
 mod job;
+mod look_args;
 mod pack_args;
 mod ranking;
 mod reaper;
@@ -27,6 +28,7 @@ mod select;
 mod serve_args;
 mod session;
 mod settings;
+mod standing;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -108,6 +110,8 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Index(command) => commands::index::index(command, output).await,
         Command::Dataset(command) => commands::dataset::dataset(command, output),
         Command::Doctor(args) => commands::doctor::doctor(args, output).await,
+        Command::Completions(args) => commands::completions::completions(&args),
+        Command::Man(args) => commands::completions::man(&args, output),
         Command::Reap => reaper::reap().await,
     }
 }

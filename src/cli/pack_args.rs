@@ -15,6 +15,9 @@ pub(crate) struct ReportArgs {
     /// What `agent evaluate -o DIR` wrote [default: RUN/graded, if it is there]
     #[arg(long, value_name = "DIR")]
     pub(crate) grades: Option<PathBuf>,
+    /// Give one setting another value than the run had, such as prices.prompt=0.27
+    #[arg(long = "set", value_name = "A.B=V")]
+    pub(crate) set: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::artifact::InstanceId;
 use crate::cli::error::{CliError, Kind};
-use crate::cli::job::Job;
+use crate::cli::job::{self, Job};
 use crate::cli::session;
 use crate::cli::settings::Settings;
 use crate::event::Events;
@@ -58,6 +58,8 @@ pub(crate) async fn all(
     let from = runs.from.path();
     runs.to.save_record(&RunRecord {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: job::revision(),
+        seed: Some(settings.config.run.seed),
         model: tools.model.model().to_owned(),
         prompts: plan.prompts.digests().clone(),
         instances: job.instances.iter().map(|instance| instance.id.clone()).collect(),

@@ -23,7 +23,7 @@ use crate::llm::{
 };
 use crate::pipeline::{PipelineError, Plan, Stages};
 use crate::prompt::Prompts;
-use crate::report::{Drained, JsonLines, Reporter, Style, Terminal, drain};
+use crate::report::{Drained, JsonLines, Prices, Reporter, Style, Terminal, drain};
 use crate::sandbox::docker::Engine;
 use crate::sandbox::{self, Sandbox};
 use crate::stage::localize::LocalizeConfig;
@@ -52,11 +52,22 @@ impl Reporting {
         show: Show,
         log: Option<&Path>,
     ) -> Result<Self, CliError> {
+        Self::priced(output, show, log, None)
+    }
+
+    /// As [`Reporting::start`], and says what tokens cost.
+    pub(crate) fn priced(
+        output: &OutputArgs,
+        show: Show,
+        log: Option<&Path>,
+        prices: Option<Prices>,
+    ) -> Result<Self, CliError> {
         let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
         if show.json_events {
             reporters.push(Box::new(JsonLines::to(Box::new(std::io::stdout()))));
         }
-        reporters.push(Box::new(Terminal::new(style(output, show), Box::new(std::io::stderr()))));
+        let terminal = Terminal::new(style(output, show), Box::new(std::io::stderr()));
+        reporters.push(Box::new(terminal.with_prices(prices)));
         if let Some(path) = log {
             let log = JsonLines::append(path)
                 .map_err(|error| CliError::from_error(Kind::Environment, error))?;
@@ -79,7 +90,7 @@ impl Reporting {
 /// How to draw on standard error.
 pub(crate) fn style(output: &OutputArgs, show: Show) -> Style {
     Style {
-        bars: std::io::stderr().is_terminal() && !output.verbose && !show.json_events,
+        live: is_screen() && !output.verbose && !show.json_events,
         color: color(output),
         stages: show.stages,
         verbose: output.verbose,
@@ -87,14 +98,23 @@ pub(crate) fn style(output: &OutputArgs, show: Show) -> Style {
     }
 }
 
+/// Whether standard error is a terminal on which lines can be drawn anew.
+fn is_screen() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
 /// Whether standard error takes colours.
 pub(crate) fn color(output: &OutputArgs) -> bool {
+    color_of(output, std::io::stderr().is_terminal())
+}
+
+/// Whether a stream takes colours.
+pub(crate) fn color_of(output: &OutputArgs, is_terminal: bool) -> bool {
     match output.color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => {
-            std::io::stderr().is_terminal()
-                && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
         }
     }
 }
@@ -162,6 +182,14 @@ pub(crate) async fn model(
             Arc::new(Journaled::recording(Arc::new(client), run.path(), events.clone()))
         }
     })
+}
+
+/// What tokens cost by the settings; nothing where no price is given.
+pub(crate) fn prices(config: &Config) -> Option<Prices> {
+    let given = &config.prices;
+    let cached = if given.cached < 0.0 { given.prompt } else { given.cached };
+    let prices = Prices { prompt: given.prompt, cached, completion: given.completion };
+    (prices.prompt > 0.0 || prices.completion > 0.0 || prices.cached > 0.0).then_some(prices)
 }
 
 /// The settings as the HTTP client takes them.
@@ -273,9 +301,12 @@ pub(crate) fn or_cores(wanted: usize) -> NonZeroUsize {
         .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
 }
 
-/// Cancels on the first signal; on the second, ends the process at once. Containers that are then
+/// What is said at the first signal.
+pub(crate) const STOPPING: &str = "stopping: what is finished is kept (again to stop at once)";
+
+/// Cancels on the first signal, saying so unless another will; on the second, ends the process at once. Containers that are then
 /// left end by themselves, and the next run sweeps them.
-pub(crate) fn watch_signals(cancel: CancellationToken) {
+pub(crate) fn watch_signals(cancel: CancellationToken, says: bool) {
     tokio::spawn(async move {
         for strike in 1.. {
             if !signalled().await {
@@ -283,7 +314,9 @@ pub(crate) fn watch_signals(cancel: CancellationToken) {
             }
             if strike == 1 {
                 cancel.cancel();
-                crate::cli::say("stopping: what is finished is kept (again to stop at once)");
+                if says {
+                    crate::cli::say(STOPPING);
+                }
             } else {
                 #[expect(clippy::exit, reason = "the second signal asks for just this")]
                 std::process::exit(130);

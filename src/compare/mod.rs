@@ -76,6 +76,8 @@ pub struct InstanceDiff {
     pub first: Option<Stage>,
     /// Every stage whose artifact differs, in words.
     pub stages: Vec<StageDiff>,
+    /// How the images differ in which the tests ran.
+    pub image: Option<String>,
     /// Whether A's grade report calls it resolved.
     pub resolved_a: Option<bool>,
     /// Whether B's does.
@@ -90,12 +92,15 @@ impl InstanceDiff {
             (Some(a), Some(b)) => stages(a, b),
             _ => Vec::new(),
         };
+        let environment = |side: Option<&Evidence>| side.and_then(|side| side.environment.clone());
+        let image = environment(a).zip(environment(b)).and_then(|(a, b)| b.other_image(&a));
         Self {
             instance_id: id.clone(),
             a: a.map(ended),
             b: b.map(ended),
             first: stages.first().map(|diff| diff.stage),
             stages,
+            image,
             resolved_a: None,
             resolved_b: None,
         }
@@ -112,7 +117,7 @@ impl InstanceDiff {
     /// Whether anything differs.
     #[must_use]
     pub fn differs(&self) -> bool {
-        self.a != self.b || self.first.is_some() || self.flip().is_some()
+        self.a != self.b || self.first.is_some() || self.image.is_some() || self.flip().is_some()
     }
 
     /// `Some(true)` for unresolved → resolved, `Some(false)` for the way back.
@@ -140,6 +145,9 @@ impl InstanceDiff {
             (None, ..) => "; only in B".into(),
         };
         let _ = writeln!(out, "  {}  {ended}{grade}{first}", self.instance_id);
+        if let Some(image) = &self.image {
+            let _ = writeln!(out, "      image     {image}");
+        }
         for diff in &self.stages {
             let _ = writeln!(out, "      {:<9} {}", diff.stage.name(), diff.note);
         }
@@ -231,6 +239,10 @@ impl Comparison {
         }
         let differing = self.instances.iter().filter(|diff| diff.differs()).count();
         let _ = writeln!(out, "\ninstances: {differing} of {} differ", self.instances.len());
+        let images = self.instances.iter().filter(|diff| diff.image.is_some()).count();
+        if images > 0 {
+            let _ = writeln!(out, "images: {images} differ");
+        }
         for diff in self.instances.iter().filter(|diff| diff.differs()) {
             diff.render(&mut out);
         }

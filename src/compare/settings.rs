@@ -10,7 +10,8 @@ use crate::store::RunRecord;
 /// One key with two values.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SettingDiff {
-    /// A setting, or `model`, `dataset`, `dataset_digest`, `prompts.NAME`, `version`, `sandbox`.
+    /// A setting, or `model`, `dataset`, `dataset_digest`, `prompts.NAME`, `version`,
+    /// `revision`, `sandbox`.
     pub key: String,
     /// A's value.
     pub a: Option<Value>,
@@ -43,10 +44,12 @@ const INDIFFERENT: &[&str] = &[
     "model.n_per_request",
     "model.concurrency",
     "model.max_requests",
-    // Grading comes after the run.
+    // Grading comes after the run, and so does counting its cost.
     "evaluate.",
+    "prices.",
     // A newer version continues an older run; stages whose inputs changed are made anew.
     "version",
+    "revision",
 ];
 
 /// Whether two values of this key may give two results.
@@ -74,6 +77,7 @@ fn flat(record: &RunRecord) -> BTreeMap<String, Value> {
         ("dataset".to_owned(), json!(record.dataset)),
         ("dataset_digest".to_owned(), json!(record.dataset_digest)),
         ("version".to_owned(), json!(record.version)),
+        ("revision".to_owned(), json!(record.revision)),
         // The kind alone: the rest says why it was taken.
         ("sandbox".to_owned(), json!(kind(&record.sandbox))),
     ]);

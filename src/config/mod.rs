@@ -49,6 +49,8 @@ pub struct Config {
     pub rerank: RerankConfig,
     /// When sampling ends before its end.
     pub adaptive: AdaptiveConfig,
+    /// What tokens cost.
+    pub prices: PricesConfig,
     /// Grading.
     pub evaluate: EvaluateConfig,
 }
@@ -119,6 +121,16 @@ pub struct IndexConfig {
     pub max_mib: u64,
 }
 
+/// What tokens cost. Fields are documented in `default.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "default.toml documents every field")]
+pub struct PricesConfig {
+    pub prompt: f64,
+    pub cached: f64,
+    pub completion: f64,
+}
+
 /// Grading. Fields are documented in `default.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -183,6 +195,15 @@ impl Config {
         if let Err(detail) = self.sandbox.check_hosts() {
             return Err(invalid(layers, "sandbox.docker_hosts", &detail));
         }
+        let prices = &self.prices;
+        let given = [("prices.prompt", prices.prompt), ("prices.completion", prices.completion)];
+        let is_price = |price: f64| price.is_finite() && price >= 0.0;
+        if let Some((key, _)) = given.into_iter().find(|(_, price)| !is_price(*price)) {
+            return Err(invalid(layers, key, "expected a price from 0 up"));
+        }
+        if !prices.cached.is_finite() {
+            return Err(invalid(layers, "prices.cached", "expected a price, or -1"));
+        }
         let python = &self.repair.python;
         let is_version = |text: &str| {
             text.split_once('.').is_some_and(|(major, minor)| {
@@ -241,6 +262,8 @@ mod tests {
         let hosts = say("sandbox.docker_hosts=unix:///a,gopher://b");
         assert!(hosts.starts_with("--set: sandbox.docker_hosts: \"gopher://b\" is no address"));
         assert!(hosts.contains("tcp://HOST:PORT"), "{hosts}");
+        insta::assert_snapshot!(say("prices.completion=-2"), @"--set: prices.completion: expected a price from 0 up");
+        insta::assert_snapshot!(say("prices.cached=nan"), @"--set: prices.cached: expected a price, or -1");
         assert!(say("sandbox.docker_hosts=tcp://a:1,tcp://a:1").contains("twice"));
         insta::assert_snapshot!(say("repair.python=three"), @"--set: repair.python: expected a version such as 3.9");
     }

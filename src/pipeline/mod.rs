@@ -156,7 +156,11 @@ pub async fn solve(
     tools.events.emit(EventKind::InstanceStarted);
     let mut at = plan.stages.first;
     let outcome = match go(tools, plan, source, instance, dir, &mut at).await {
-        Ok(Ended::Through(stage)) => return Ended::Through(stage),
+        Ok(Ended::Through(stage)) => {
+            let seconds = start.elapsed().as_secs_f64();
+            tools.events.emit(EventKind::InstanceThrough { stage, seconds });
+            return Ended::Through(stage);
+        }
         Ok(Ended::Outcome(outcome)) => outcome,
         Err(PipelineError::Stage(error)) if error.is_cancelled() => InstanceOutcome::Cancelled,
         Err(error) => failed(at, &error),
@@ -191,6 +195,7 @@ async fn go(
     let wanted = |stage: Stage| stage <= plan.stages.last;
 
     let localization = work.localize().await?;
+    work.keep_to_one_image(at).await?;
     let (mut candidates, mut tests) = (Vec::new(), Vec::new());
     let mut executing = Duration::ZERO;
     if plan.adaptive.is_on() {

@@ -1,5 +1,6 @@
 //! One instance's stages: taken from the directory if finished, else run and saved.
 
+use std::fmt::Write as _;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -258,6 +259,45 @@ impl<'a> Work<'a> {
         self.dir.save_ranking(&ranking)?;
         running.finish(describe::ranking(&ranking, executions))?;
         Ok(ranking)
+    }
+
+    /// Sees to it that one image gives all results of an instance: where an earlier process left it
+    /// half tested in an image that has changed since, what ran in the old one is made anew.
+    pub(super) async fn keep_to_one_image(&self, failing: &mut Stage) -> Result<(), PipelineError> {
+        const TESTED: [Stage; 2] = [Stage::Reproduce, Stage::Execute];
+        let stages = self.plan.stages;
+        let wanted = |stage: &Stage| (stages.first..=stages.last).contains(stage);
+        let open =
+            |stage: &Stage| wanted(stage) && !self.dir.is_finished(*stage, self.inputs.of(*stage));
+        let begun: Vec<Stage> =
+            TESTED.into_iter().filter(|stage| self.dir.stage(*stage).is_some()).collect();
+        // Without anything left to run no image is asked for.
+        let Some(first) = TESTED.into_iter().find(open).filter(|_| !begun.is_empty()) else {
+            return Ok(());
+        };
+        let Some(before) = self.dir.environment()? else { return Ok(()) };
+        *failing = first;
+        let now = self.environment().await?.record(self.tools.sandbox.name());
+        let Some(other) = now.other_image(&before) else { return Ok(()) };
+        let (again, kept): (Vec<Stage>, Vec<Stage>) = begun.into_iter().partition(wanted);
+        let names =
+            |stages: &[Stage]| stages.iter().map(|s| s.name()).collect::<Vec<_>>().join(", ");
+        let mut message = format!("the image has changed since this instance was begun: {other}");
+        if !again.is_empty() {
+            let _ = write!(message, "; made anew: {}", names(&again));
+        }
+        if !kept.is_empty() {
+            let _ = write!(message, "; as it was in the old image: {}", names(&kept));
+        }
+        self.tools.events.notice(message);
+        for stage in again {
+            self.dir.forget(stage)?;
+        }
+        // How many samples an adaptive run draws follows from their tests.
+        if self.plan.adaptive.is_on() && wanted(&Stage::Repair) {
+            self.dir.forget(Stage::Repair)?;
+        }
+        Ok(())
     }
 
     /// Prepared at first need: an instance whose stages are all saved needs no image.

@@ -33,6 +33,11 @@ pub struct Evidence {
 pub fn explain(instance: &str, evidence: &Evidence) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{instance}: {}", headline(evidence));
+    if let Some(InstanceOutcome::Failed { hint, .. }) = &evidence.outcome
+        && !hint.is_empty()
+    {
+        let _ = writeln!(out, "  {hint}");
+    }
     files(&mut out, evidence);
     let mut funnel = Funnel::default();
     funnel.add(&evidence.candidates, &evidence.tests, &evidence.executions);
@@ -49,6 +54,9 @@ fn environment(out: &mut String, evidence: &Evidence) {
     let Some(record) = &evidence.environment else { return };
     let image = record.image.as_deref().unwrap_or("a copy of the base commit's tree");
     let _ = writeln!(out, "\nenvironment\n  {}: {image}", record.sandbox);
+    if let Some(digest) = &record.digest {
+        let _ = writeln!(out, "  {digest}");
+    }
     let Some(leaks) = &record.leaks else { return };
     if leaks.found.is_empty() {
         let _ = writeln!(out, "  leak guard: nothing beside or after HEAD {:.12}", leaks.head);

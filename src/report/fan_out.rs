@@ -3,11 +3,16 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::MissedTickBehavior;
 
 use crate::event::Event;
 use crate::report::Reporter;
+
+/// Time between two calls of [`Reporter::tick`].
+const TICK: Duration = Duration::from_millis(250);
 
 /// What became of the reporters.
 #[derive(Debug, Default)]
@@ -23,8 +28,18 @@ pub async fn drain(
     mut reporters: Vec<Box<dyn Reporter>>,
 ) -> Drained {
     let mut drained = Drained::default();
-    while let Some(event) = events.recv().await {
-        hand_out(&event, &mut reporters, &mut drained);
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            // A flood of events must not keep the clock from moving.
+            biased;
+            _ = ticks.tick() => each(&mut reporters, &mut drained, |one| one.tick()),
+            event = events.recv() => match event {
+                Some(event) => each(&mut reporters, &mut drained, |one| one.report(&event)),
+                None => break,
+            },
+        }
     }
     for reporter in &mut reporters {
         if let Err(error) = reporter.finish() {
@@ -34,8 +49,12 @@ pub async fn drain(
     drained
 }
 
-fn hand_out(event: &Event, reporters: &mut Vec<Box<dyn Reporter>>, drained: &mut Drained) {
-    reporters.retain_mut(|reporter| match reporter.report(event) {
+fn each(
+    reporters: &mut Vec<Box<dyn Reporter>>,
+    drained: &mut Drained,
+    mut call: impl FnMut(&mut dyn Reporter) -> io::Result<()>,
+) {
+    reporters.retain_mut(|reporter| match call(reporter.as_mut()) {
         Ok(()) => true,
         Err(error) => {
             drained.failed.push((reporter.name(), error));

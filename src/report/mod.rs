@@ -6,6 +6,11 @@ mod fan_out;
 mod funnel;
 mod jsonl;
 mod page;
+mod prices;
+mod progress;
+mod scan;
+mod screen;
+mod table;
 mod terminal;
 mod totals;
 
@@ -18,6 +23,11 @@ pub use fan_out::{Drained, drain, replay};
 pub use funnel::Funnel;
 pub use jsonl::JsonLines;
 pub use page::{Heading, Page, Section};
+pub use prices::Prices;
+pub use progress::{Counts, Executed, Progress, Snapshot};
+pub use scan::EventLog;
+pub use screen::Screen;
+pub use table::{Size, clock, line, table};
 pub use terminal::{Style, Terminal};
 pub use totals::{Grade, Graded, Spent, StageTime, Totals};
 
@@ -34,6 +44,14 @@ pub trait Reporter: Send {
     /// # Errors
     /// When it can no longer be shown or written.
     fn report(&mut self, event: &Event) -> io::Result<()>;
+
+    /// Called several times a second, for what changes with time alone.
+    ///
+    /// # Errors
+    /// As for [`Reporter::report`].
+    fn tick(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Called once after the last event.
     ///

@@ -1,21 +1,25 @@
-//! Events for people, on standard error: bars on a terminal, plain lines elsewhere.
+//! Events for people, on standard error: a table at the bottom of a terminal, plain lines elsewhere.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use time::OffsetDateTime;
 
 use crate::artifact::{InstanceId, InstanceOutcome, Outcome, Stage, Subject};
 use crate::event::{Event, EventKind};
-use crate::report::Reporter;
+use crate::report::screen::Screen;
+use crate::report::table::{Size, clock, line, money, short, table};
+use crate::report::{Prices, Progress, Reporter, Snapshot};
+
+/// Shortest time between two drawings of the table.
+const REDRAW: Duration = Duration::from_millis(250);
 
 /// How events are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Style {
-    /// Bars; only sensible on a terminal.
-    pub bars: bool,
+    /// A table that changes in place; only sensible on a terminal.
+    pub live: bool,
     /// ANSI colours.
     pub color: bool,
     /// A line for each stage, not only for each instance.
@@ -29,41 +33,77 @@ pub struct Style {
 /// Draws on a stream that people look at.
 pub struct Terminal {
     style: Style,
-    out: Box<dyn Write + Send>,
-    bars: Option<Bars>,
+    out: Out,
+    progress: Progress,
+    prices: Option<Prices>,
+    drawn: Option<Instant>,
+    /// Ended instances that the last line about the whole run told.
+    told: usize,
 }
 
-struct Bars {
-    all: MultiProgress,
-    total: ProgressBar,
-    active: BTreeMap<InstanceId, Active>,
-}
-
-struct Active {
-    bar: ProgressBar,
-    stage: Option<Stage>,
-    replies: u32,
-    runs: u32,
+enum Out {
+    Plain(Box<dyn Write + Send>),
+    Live(Screen),
 }
 
 impl Terminal {
-    /// Draws to `out` (bars go to standard error, whatever `out` is).
+    /// Draws to `out`; a table is measured by standard error's terminal.
     #[must_use]
     pub fn new(style: Style, out: Box<dyn Write + Send>) -> Self {
-        let bars = (style.bars && !style.quiet).then(|| {
-            let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-            let total = all.add(ProgressBar::new(0));
-            total.set_style(bar_style("{bar:24} {pos}/{len} instances  {elapsed_precise}  {msg}"));
-            Bars { all, total, active: BTreeMap::new() }
-        });
-        Self { style, out, bars }
+        let out = match style.live && !style.quiet {
+            true => Out::Live(Screen::new(out, Box::new(stderr_size))),
+            false => Out::Plain(out),
+        };
+        let (progress, prices) = (Progress::default(), None);
+        Self { style, out, progress, prices, drawn: None, told: 0 }
+    }
+
+    /// Shows what tokens cost.
+    #[must_use]
+    pub fn with_prices(mut self, prices: Option<Prices>) -> Self {
+        self.prices = prices;
+        self
     }
 
     fn line(&mut self, text: &str) -> io::Result<()> {
-        match &self.bars {
-            Some(bars) => bars.all.suspend(|| writeln!(self.out, "{text}")),
-            None => writeln!(self.out, "{text}"),
+        if let Out::Plain(out) = &mut self.out {
+            return writeln!(out, "{text}");
         }
+        self.draw(text)
+    }
+
+    /// Draws the table anew, below a line that stays.
+    fn draw(&mut self, above: &str) -> io::Result<()> {
+        let now = self.snapshot();
+        let Out::Live(screen) = &mut self.out else { return Ok(()) };
+        let room = screen.room();
+        let lines = match self.style.stages {
+            true => vec![one_line(&now, room.columns)],
+            false => table(&now, room, self.style.color),
+        };
+        self.drawn = Some(Instant::now());
+        // Before the first event there is nothing to tell.
+        let lines = if now.started.is_some() { lines } else { Vec::new() };
+        screen.draw(above, &lines)
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let counts = self.progress.counts();
+        self.progress.snapshot(OffsetDateTime::now_utc(), counts, self.prices.as_ref())
+    }
+
+    /// In logs and pipes, a line about the whole run after every twentieth part of it.
+    fn tell_progress(&mut self) -> io::Result<()> {
+        let counts = self.progress.counts();
+        let every = (counts.instances / 20).max(10);
+        let ended = counts.ended();
+        let shown = matches!(self.out, Out::Plain(_)) && !self.style.quiet && !self.style.stages;
+        if !shown || ended < self.told + every || ended >= counts.instances {
+            return Ok(());
+        }
+        self.told = ended;
+        let text = line(&self.snapshot());
+        self.line(&format!("progress: {text}"))
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -109,61 +149,6 @@ impl Terminal {
         let word = self.paint(code, word);
         self.line(&format!("{word}  {instance}  {seconds:.1}s{detail}"))
     }
-
-    fn follow(&mut self, event: &Event) {
-        let Some(bars) = &mut self.bars else { return };
-        match (&event.instance, &event.kind) {
-            (None, EventKind::RunStarted { instances, finished }) => {
-                bars.total.set_length(*instances as u64);
-                bars.total.set_position(*finished as u64);
-            }
-            (Some(id), EventKind::InstanceStarted) => {
-                let bar = bars.all.insert_before(&bars.total, ProgressBar::new_spinner());
-                bar.set_style(bar_style("{spinner} {msg}"));
-                bar.enable_steady_tick(Duration::from_millis(120));
-                let active = Active { bar, stage: None, replies: 0, runs: 0 };
-                bars.active.insert(id.clone(), active);
-            }
-            (Some(id), EventKind::InstanceFinished { .. }) => {
-                if let Some(active) = bars.active.remove(id) {
-                    active.bar.finish_and_clear();
-                }
-                bars.total.inc(1);
-            }
-            (Some(id), kind) => {
-                if let Some(active) = bars.active.get_mut(id) {
-                    active.follow(id, kind);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Active {
-    fn follow(&mut self, id: &InstanceId, kind: &EventKind) {
-        match kind {
-            EventKind::StageStarted { stage } => {
-                (self.stage, self.replies, self.runs) = (Some(*stage), 0, 0);
-            }
-            EventKind::ModelReplied { .. } => self.replies += 1,
-            EventKind::Executed { .. } => self.runs += 1,
-            _ => return,
-        }
-        let stage = self.stage.map_or("", Stage::name);
-        let mut text = format!("{id}  {stage}");
-        if self.replies > 0 {
-            let _ = write!(text, "  {} replies", self.replies);
-        }
-        if self.runs > 0 {
-            let _ = write!(text, "  {} runs", self.runs);
-        }
-        self.bar.set_message(text);
-    }
-}
-
-fn bar_style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 impl Reporter for Terminal {
@@ -172,7 +157,7 @@ impl Reporter for Terminal {
     }
 
     fn report(&mut self, event: &Event) -> io::Result<()> {
-        self.follow(event);
+        self.progress.follow(event);
         let instance = event.instance.as_ref().map_or("", InstanceId::as_str).to_owned();
         match &event.kind {
             EventKind::InstanceStarted if self.style.stages && !self.style.quiet => {
@@ -182,8 +167,13 @@ impl Reporter for Terminal {
             EventKind::StageFinished { stage, seconds, summary, reused } => {
                 self.stage_line(&instance, *stage, *seconds, summary, *reused)
             }
+            EventKind::RunStarted { finished, .. } => {
+                self.told = *finished;
+                Ok(())
+            }
             EventKind::InstanceFinished { outcome, seconds } => {
-                self.outcome_line(&instance, outcome, *seconds)
+                self.outcome_line(&instance, outcome, *seconds)?;
+                self.tell_progress()
             }
             EventKind::Notice { message } if !self.style.quiet => {
                 let word = self.paint("33", "note:");
@@ -211,26 +201,81 @@ impl Reporter for Terminal {
                 let outcome = outcome_word(*candidate, *outcome);
                 self.line(&format!("{instance}  {candidate} {test}: {outcome}, {seconds:.2}s"))
             }
+            EventKind::ModelFailed { call, samples, reason } if self.style.verbose => self.line(
+                &format!("{instance}  {call}: {samples} samples without an answer ({reason})"),
+            ),
             EventKind::RunFinished { solved, no_candidate, failed, cancelled }
                 if !self.style.quiet && !self.style.stages =>
             {
                 self.line(&format!(
                     "{solved} solved, {no_candidate} without a candidate, {failed} failed, {cancelled} cancelled"
-                ))
+                ))?;
+                match self.out {
+                    Out::Plain(_) => {
+                        let spent = spent(&self.snapshot());
+                        self.line(&spent)
+                    }
+                    Out::Live(_) => Ok(()),
+                }
             }
             _ => Ok(()),
         }
     }
 
-    fn finish(&mut self) -> io::Result<()> {
-        if let Some(bars) = &mut self.bars {
-            for active in bars.active.values() {
-                active.bar.finish_and_clear();
-            }
-            bars.total.finish_and_clear();
-        }
-        self.out.flush()
+    fn tick(&mut self) -> io::Result<()> {
+        let due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW);
+        if due && matches!(self.out, Out::Live(_)) { self.draw("") } else { Ok(()) }
     }
+
+    fn finish(&mut self) -> io::Result<()> {
+        match &mut self.out {
+            Out::Plain(out) => out.flush(),
+            // What one instance is doing is no news when it is done; a run's table stays.
+            Out::Live(screen) if self.style.stages => screen.draw("", &[]),
+            Out::Live(_) => {
+                self.draw("")?;
+                let Out::Live(screen) = &mut self.out else { return Ok(()) };
+                screen.leave()
+            }
+        }
+    }
+}
+
+/// What one instance is doing.
+fn one_line(now: &Snapshot, columns: usize) -> String {
+    let stage = now.counts.at_work.keys().next().map_or("", |stage| stage.name());
+    let mut text = format!("  {stage}  {}", clock(now.elapsed));
+    let counts = [
+        (now.under_way, "samples under way"),
+        (now.answered + now.from_journal, "answers"),
+        (now.executions.all(), "executions"),
+    ];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(text, "  {} {what}", short(count));
+    }
+    text.chars().take(columns).collect()
+}
+
+/// What a run took, in one line.
+fn spent(now: &Snapshot) -> String {
+    let (asked, ran) = (&now.asked, &now.executions);
+    let cost = now.cost.map_or_else(String::new, |cost| format!("; cost {}", money(cost)));
+    format!(
+        "{} elapsed; {} prompt and {} completion tokens from {} answers, {} answers from journals; \
+         {} executions{cost}",
+        clock(now.elapsed),
+        short(asked.prompt_tokens),
+        short(asked.completion_tokens),
+        short(now.answered),
+        short(now.from_journal),
+        short(ran.all()),
+    )
+}
+
+/// Standard error's terminal; something narrow where it does not tell.
+fn stderr_size() -> Size {
+    let (rows, columns) = console::Term::stderr().size_checked().unwrap_or((24, 80));
+    Size { columns: columns.into(), rows: rows.into() }
 }
 
 fn outcome_word(subject: Subject, outcome: Outcome) -> &'static str {
@@ -268,7 +313,7 @@ mod tests {
         let mut terminal = Terminal::new(style, Box::new(out.clone()));
         let (events, mut receiver) = Events::channel();
         let one = events.of(&InstanceId::new("a__b-1").unwrap());
-        events.emit(EventKind::RunStarted { instances: 1, finished: 0 });
+        events.emit(EventKind::RunStarted { instances: 1, finished: 0, solved: 0 });
         one.emit(EventKind::InstanceStarted);
         one.emit(EventKind::StageFinished {
             stage: Stage::Localize,
@@ -300,6 +345,30 @@ mod tests {
         note: a__b-1: something was cut
         failed  a__b-1  2.0s  repair (infra): no endpoint
         ");
+    }
+
+    #[test]
+    fn a_log_tells_of_the_whole_run_now_and_then_and_at_its_end() {
+        let out = Shared::default();
+        let mut terminal = Terminal::new(Style::default(), Box::new(out.clone()));
+        let at = OffsetDateTime::now_utc();
+        let mut take = |instance: Option<usize>, kind| {
+            let instance = instance.map(|n| InstanceId::new(format!("a__b-{n}")).unwrap());
+            terminal.report(&Event { at, instance, kind }).unwrap();
+        };
+        take(None, EventKind::RunStarted { instances: 35, finished: 5, solved: 5 });
+        for number in 0..30 {
+            let outcome = InstanceOutcome::Solved;
+            take(Some(number), EventKind::InstanceFinished { outcome, seconds: 1.0 });
+        }
+        let (solved, no_candidate, failed, cancelled) = (35, 0, 0, 0);
+        take(None, EventKind::RunFinished { solved, no_candidate, failed, cancelled });
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        let told: Vec<&str> = text.lines().filter(|line| line.starts_with("progress: ")).collect();
+        assert_eq!(told.len(), 2, "{text}");
+        assert!(told[1].starts_with("progress: 25 of 35 instances: 25 solved"), "{text}");
+        assert!(text.ends_with("0 answers from journals; 0 executions\n"), "{text}");
+        assert!(!text.contains('\x1b'));
     }
 
     #[test]

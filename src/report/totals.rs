@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::{InstanceOutcome, Stage, Usage};
 use crate::event::{Event, EventKind};
-use crate::report::{Evidence, Funnel, Reporter};
+use crate::report::{Evidence, Funnel, Prices, Reporter};
 
 /// What the benchmark's tests said of one instance's prediction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +94,8 @@ pub struct Totals {
     pub stages: BTreeMap<Stage, StageTime>,
     /// By kind of request; empty where no event log is there.
     pub model: BTreeMap<String, Spent>,
+    /// Cost of the tokens asked for; absent without prices.
+    pub cost: Option<f64>,
 }
 
 impl Totals {
@@ -128,6 +130,23 @@ impl Totals {
             grades.rate = resolved / graded;
             grades.interval = wilson(resolved, graded);
         }
+    }
+}
+
+impl Totals {
+    /// Tokens asked for, over all kinds of request.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let mut all = Usage::default();
+        for spent in self.model.values() {
+            all += spent.usage;
+        }
+        all
+    }
+
+    /// Says what the tokens asked for cost.
+    pub fn charge(&mut self, prices: Option<&Prices>) {
+        self.cost = prices.map(|prices| prices.cost(&self.usage()));
     }
 }
 
@@ -237,5 +256,9 @@ mod tests {
         }
         let spent = &totals.model["repair"];
         assert_eq!((spent.asked, spent.journaled, spent.usage), (1, 1, usage));
+        totals.charge(None);
+        assert_eq!(totals.cost, None);
+        totals.charge(Some(&Prices { prompt: 1e6, cached: 0.0, completion: 1e5 }));
+        assert!((totals.cost.unwrap() - 3.4).abs() < 1e-9);
     }
 }

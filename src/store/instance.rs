@@ -142,6 +142,19 @@ impl InstanceDir {
         )
     }
 
+    /// Takes a stage's work back, so that it is begun anew.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the directory cannot be written.
+    pub fn forget(&self, stage: Stage) -> Result<(), StoreError> {
+        // The record goes first: rows without one are dropped when the stage begins.
+        let mut stages = self.lock();
+        if stages.remove(&stage).is_some() {
+            replace_json(&self.path.join("stages.json"), &*stages)?;
+        }
+        Ok(())
+    }
+
     fn set_stage(&self, stage: Stage, record: StageRecord) -> Result<(), StoreError> {
         let mut stages = self.lock();
         stages.insert(stage, record);
@@ -358,6 +371,12 @@ mod tests {
         let dir = open();
         assert!(dir.is_finished(Stage::Execute, "input 1"));
         assert!(!dir.is_finished(Stage::Execute, "input 2"));
+        dir.begin(Stage::Execute, "input 2").unwrap();
+        assert_eq!(dir.executions().unwrap(), []);
+        dir.append_executions(&[row("t2")]).unwrap();
+        dir.forget(Stage::Execute).unwrap();
+        drop(dir);
+        let dir = open();
         dir.begin(Stage::Execute, "input 2").unwrap();
         assert_eq!(dir.executions().unwrap(), []);
     }

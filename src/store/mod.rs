@@ -8,7 +8,9 @@
 mod files;
 mod instance;
 mod run;
+mod worker;
 
 pub use files::StoreError;
 pub use instance::{InstanceDir, StageRecord};
-pub use run::{RunDir, RunRecord};
+pub use run::{ImageLock, RunDir, RunRecord};
+pub use worker::{AtWork, Worker};

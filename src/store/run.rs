@@ -30,9 +30,30 @@ pub struct RunRecord {
     pub instances: Vec<InstanceId>,
     /// Every setting with its value and the layer it came from; secrets are left out.
     pub settings: serde_json::Value,
+    /// Git revision that `agent` was built from, with `+changes` where files differed from it; absent
+    /// for a development build and for one made outside of git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The run's seed, from which each sample's own is derived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The image that each instance's tests ran in, as `environment.json` of the instance has it;
+    /// written when the run ends.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<InstanceId, ImageLock>,
     /// For a run made of others: which, and how.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<serde_json::Value>,
+}
+
+/// An image and its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageLock {
+    /// Name.
+    pub image: String,
+    /// Digest of the content, where the engine knows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 impl RunRecord {
@@ -98,6 +119,24 @@ impl RunDir {
     /// [`StoreError`] when it cannot be written.
     pub fn save_record(&self, record: &RunRecord) -> Result<(), StoreError> {
         replace_json(&self.path.join("run.json"), record)
+    }
+
+    /// The image of each of these instances that had an environment.
+    ///
+    /// # Errors
+    /// [`StoreError`] when an instance's directory cannot be read.
+    pub fn images<'a>(
+        &self,
+        instances: impl IntoIterator<Item = &'a InstanceId>,
+    ) -> Result<BTreeMap<InstanceId, ImageLock>, StoreError> {
+        let mut images = BTreeMap::new();
+        for id in instances {
+            let Some(environment) = self.view(id)?.environment()? else { continue };
+            if let Some(image) = environment.image {
+                images.insert(id.clone(), ImageLock { image, digest: environment.digest });
+            }
+        }
+        Ok(images)
     }
 
     /// Opens an instance's directory for work.

@@ -33,7 +33,7 @@ pub(crate) async fn evaluate(
         reporting.events.notice(notice.clone());
     }
     let cancel = CancellationToken::new();
-    session::watch_signals(cancel.clone());
+    session::watch_signals(cancel.clone(), true);
     let events = reporting.events.clone();
     let work = async {
         let (sandbox, _) = session::sandbox(&settings.config, &events).await?;

@@ -24,7 +24,7 @@ pub(crate) async fn build(args: BuildArgs, output: &OutputArgs) -> Result<ExitCo
     reaper::start(Choice::Docker, &settings.config.sandbox);
     let reporting = Reporting::start(output, QUIET_ABOUT_STAGES, None)?;
     let cancel = CancellationToken::new();
-    session::watch_signals(cancel.clone());
+    session::watch_signals(cancel.clone(), true);
     let mut worst = ExitCode::SUCCESS;
     let work = async {
         for engine in &engines {

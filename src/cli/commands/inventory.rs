@@ -75,7 +75,7 @@ pub(crate) async fn pull(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCo
     let show = Show { stages: false, json_events: output.json };
     let reporting = Reporting::start(output, show, None)?;
     let cancel = CancellationToken::new();
-    session::watch_signals(cancel.clone());
+    session::watch_signals(cancel.clone(), true);
     let pulls = engines.iter().map(|engine| async {
         let missing = images::pull(&instances, engine, &reporting.events, &cancel).await?;
         Ok::<_, CliError>(missing.into_iter().map(|(_, error)| (engine.host(), error)))

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod completions;
 pub(crate) mod dataset;
 pub(crate) mod diff;
 pub(crate) mod doctor;

@@ -55,7 +55,7 @@ pub(crate) async fn replay(args: ReplayArgs, output: &OutputArgs) -> Result<Exit
     let copies = matches!(replies, Replies::Journals(_));
     let reporting = Reporting::start(output, show, Some(&run.events_path()))?;
     let cancel = CancellationToken::new();
-    session::watch_signals(cancel.clone());
+    session::watch_signals(cancel.clone(), true);
     let events = reporting.events.clone();
     let work = async {
         let model = session::model(replies, &settings, &from, &events, &cancel).await?;

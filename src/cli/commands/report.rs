@@ -11,7 +11,7 @@ use crate::cli::commands::stage;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::graded::Grades;
 use crate::cli::pack_args::ReportArgs;
-use crate::cli::{print, print_json, say};
+use crate::cli::{print, print_json, say, standing};
 use crate::compare;
 use crate::report::{self, Heading, Page, Section, Totals};
 use crate::store::{RunDir, RunRecord};
@@ -34,6 +34,7 @@ pub(crate) fn report(args: &ReportArgs, output: &OutputArgs) -> Result<ExitCode,
             say(&format!("{unreadable} lines of the event log are no events and were left out"));
         }
     }
+    totals.charge(standing::prices(&args.run, &record, &args.set)?.as_ref());
     write(&path, &run, &record, &totals, grades.as_ref())?;
     if output.json {
         let mut document = serde_json::to_value(&totals)
@@ -100,6 +101,7 @@ fn heading(run: &RunDir, record: &RunRecord, grades: Option<&Grades>) -> Heading
         ("dataset".to_owned(), record.dataset.clone()),
         ("SHA-256 of the dataset".to_owned(), record.dataset_digest.clone()),
         ("version of agent".to_owned(), record.version.clone()),
+        ("built from".to_owned(), record.revision.clone().unwrap_or_default()),
         ("sandbox".to_owned(), record.sandbox.clone()),
     ];
     if let Some(grades) = grades {

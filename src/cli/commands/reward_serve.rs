@@ -37,7 +37,7 @@ pub(crate) async fn serve(args: &ServeArgs, output: &OutputArgs) -> Result<ExitC
     };
     let reporting = Reporting::start(output, Show { stages: false, json_events: false }, None)?;
     let cancel = CancellationToken::new();
-    session::watch_signals(cancel.clone());
+    session::watch_signals(cancel.clone(), true);
     let events = reporting.events.clone();
     let ended = CancellationToken::new();
     let sandbox = Arc::new(SandboxSource::new(

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{EventKind, Events};
+use crate::event::{EventKind, Events, with_causes};
 use crate::llm::http::config::HttpConfig;
 use crate::llm::http::retry;
 use crate::llm::http::transport::{Fault, Transport};
@@ -212,9 +212,30 @@ impl Inner {
             }
             other => other,
         };
-        let (mut replies, seconds) =
-            self.persist(&events, request.call.name(), CHAT, build, read).await?;
+        let call = request.call.name();
+        let wanted = samples.end - samples.start;
+        let failed = |samples, reason| {
+            events.emit(EventKind::ModelFailed { call: call.to_owned(), samples, reason });
+        };
+        // The budget may end before the first attempt, and then nothing was asked.
+        let went_out = AtomicBool::new(false);
+        let going_out = || {
+            if !went_out.swap(true, Ordering::Relaxed) {
+                let call = call.to_owned();
+                events.emit(EventKind::ModelAsked { call, samples: wanted });
+            }
+        };
+        let answered = self.persist(&events, call, CHAT, going_out, build, read).await;
+        let (mut replies, seconds) = answered.inspect_err(|error| {
+            if went_out.load(Ordering::Relaxed) {
+                failed(wanted, with_causes(error));
+            }
+        })?;
         replies.truncate(samples.len());
+        let missing = wanted - u32::try_from(replies.len()).unwrap_or(wanted);
+        if missing > 0 {
+            failed(missing, "the answer holds fewer samples than were asked for".to_owned());
+        }
         let seed = wire::request_seed(request, &samples);
         for (sample, reply) in samples.zip(&mut replies) {
             (reply.seconds, reply.seed) = (seconds, seed);
@@ -231,7 +252,9 @@ impl Inner {
 
     async fn models(&self) -> Result<Vec<String>, ModelError> {
         let build = || self.transport.get(MODELS);
-        self.persist(&self.events, MODELS, MODELS, build, wire::models).await.map(|(list, _)| list)
+        self.persist(&self.events, MODELS, MODELS, || (), build, wire::models)
+            .await
+            .map(|(list, _)| list)
     }
 
     /// Sends until there is an answer, the trouble is final, or the attempts are used up. Gives the
@@ -241,6 +264,7 @@ impl Inner {
         events: &Events,
         call: &str,
         tail: &str,
+        going_out: impl Fn() + Sync,
         build: impl Fn() -> Result<RequestBuilder, ModelError> + Sync,
         read: impl Fn(&[u8]) -> Result<T, Unusable> + Sync,
     ) -> Result<(T, f64), ModelError> {
@@ -251,6 +275,7 @@ impl Inner {
             let mut attempt = 1;
             loop {
                 self.spend()?;
+                going_out();
                 let started = Instant::now();
                 let body = self.transport.exchange(build()?).await;
                 let answer = body.and_then(|body| {

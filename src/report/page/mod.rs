@@ -253,6 +253,9 @@ fn write_time(out: &mut impl Write, totals: &Totals) -> io::Result<()> {
                     .collect()
             })
             .collect();
+        if let Some(cost) = totals.cost {
+            writeln!(out, "<p>cost {cost:.2}</p>")?;
+        }
         let head = [
             "request",
             "answers",

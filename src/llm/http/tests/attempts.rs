@@ -66,6 +66,38 @@ async fn lasting_refusals_are_not_repeated() {
     }
 }
 
+/// What goes out, and what comes to nothing.
+fn asked(events: &mut tokio::sync::mpsc::UnboundedReceiver<crate::event::Event>) -> Vec<String> {
+    let told = std::iter::from_fn(|| events.try_recv().ok()).map(|event| match event.kind {
+        EventKind::ModelAsked { call, samples } => format!("{call} {samples}"),
+        EventKind::ModelFailed { samples, reason, .. } => format!("failed {samples}: {reason}"),
+        EventKind::ModelRetried { .. } => "again".to_owned(),
+        EventKind::ModelReplied { sample, .. } => format!("reply {sample}"),
+        other => panic!("{other:?}"),
+    });
+    told.collect()
+}
+
+#[tokio::test]
+async fn what_goes_out_is_told_once_and_so_is_that_it_came_to_nothing() {
+    let server = TestServer::start(|number, seen| match number {
+        0 => Answer::Json(503, json!({"error": "later"})),
+        1 => echo(seen),
+        _ => Answer::Json(401, json!({"error": "no"})),
+    })
+    .await;
+    let (client, mut events) = server.client(|config| config.max_requests = Some(3)).await;
+    only(&client).await.unwrap();
+    assert_eq!(asked(&mut events), ["repair 1", "again", "reply 0"]);
+    only(&client).await.unwrap_err();
+    let told = asked(&mut events);
+    assert_eq!((told.len(), told[0].as_str()), (2, "repair 1"), "{told:?}");
+    assert!(told[1].starts_with("failed 1: ") && told[1].contains("401"), "{told:?}");
+    // The budget is used up: nothing goes out.
+    only(&client).await.unwrap_err();
+    assert!(asked(&mut events).is_empty());
+}
+
 #[tokio::test]
 async fn an_empty_account_is_no_rate_limit() {
     let server = TestServer::start(|_, _| {
