@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::artifact::{InstanceId, LogFormat};
 use crate::cli::evaluate_args::EvaluateArgs;
 use crate::cli::index_args::IndexCommand;
+use crate::cli::limit_args::LimitArgs;
 use crate::cli::pack_args::{PackArgs, ReportArgs};
 use crate::cli::runs_args::{DiffArgs, MergeArgs, ReplayArgs};
 use crate::cli::serve_args::RewardCommand;
@@ -157,12 +158,8 @@ pub(crate) struct SettingsArgs {
     /// Seed of the run
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u32>,
-    /// Instances worked on, and sandbox sessions run, at the same time
-    #[arg(short, long, value_name = "N")]
-    pub(crate) jobs: Option<u32>,
-    /// Model requests sent at most
-    #[arg(long, value_name = "N")]
-    pub(crate) max_requests: Option<u32>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
     /// Directory of prompts that override the built-in ones
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,

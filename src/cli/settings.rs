@@ -71,7 +71,8 @@ fn inherit(
     path: &std::path::Path,
 ) -> Result<(), CliError> {
     let Some(entries) = record.as_object() else { return Ok(()) };
-    for (key, entry) in entries {
+    // A deadline is one process's own.
+    for (key, entry) in entries.iter().filter(|(key, _)| *key != "run.deadline") {
         let Some(value) = entry.get("value") else { continue };
         let Ok(value) = Value::try_from(value) else { continue };
         if layers.value(key).is_some() && layers.value(key) != Some(&value) {
@@ -142,9 +143,14 @@ fn flags(layers: &mut Layers, args: &SettingsArgs) -> Result<(), CliError> {
     set("reproduce.samples", "--tests", number(args.tests))?;
     set("adaptive.confidence", "--confidence", args.confidence.map(Value::Float))?;
     set("run.seed", "--seed", number(args.seed))?;
-    set("run.jobs", "--jobs", number(args.jobs))?;
-    set("run.sessions", "--jobs", number(args.jobs))?;
-    set("model.max_requests", "--max-requests", number(args.max_requests))?;
+    let limits = &args.limits;
+    set("run.sessions", "--jobs", number(limits.jobs))?;
+    set("model.concurrency", "--concurrency", number(limits.concurrency))?;
+    set("model.max_requests", "--max-requests", number(limits.max_requests))?;
+    let tokens = limits.max_tokens_total.map(i64::try_from).transpose();
+    let tokens = tokens.map_err(|_| CliError::usage("--max-tokens-total is too large"))?;
+    set("model.max_tokens_total", "--max-tokens-total", tokens.map(Value::Integer))?;
+    set("run.deadline", "--deadline", text(&limits.deadline))?;
     set("repair.temperature", "--temperature", args.temperature.map(Value::Float))?;
     set("reproduce.temperature", "--temperature", args.temperature.map(Value::Float))?;
     Ok(())
