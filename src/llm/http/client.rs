@@ -4,7 +4,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -345,7 +345,7 @@ impl Inner {
     ) -> Result<Result<(T, f64), Trouble>, ModelError> {
         let reserved = self.config.budget.reserve(turn.prompt, turn.samples)?;
         self.spend()?;
-        let began = Instant::now();
+        let sending = self.gate.sent();
         let body = self.transport.exchange(build()?).await;
         let answer = body.and_then(|body| {
             read(&body).map_err(|unusable| self.transport.unusable(turn.tail, unusable))
@@ -357,9 +357,9 @@ impl Inner {
                 if turn.samples > 0 {
                     // Several answers of one request are made side by side.
                     let tokens = usage.completion_tokens / turn.samples;
-                    self.gate.note(News::Answered { call: turn.call, tokens }, began, "");
+                    self.gate.note(News::Answered { call: turn.call, tokens }, sending, "");
                 }
-                Ok(Ok((answer, began.elapsed().as_secs_f64())))
+                Ok(Ok((answer, sending.at.elapsed().as_secs_f64())))
             }
             Err(Fault::Final(error)) => Err(error),
             Err(Fault::Passing { error, reason, after, sent }) => {
@@ -368,7 +368,7 @@ impl Inner {
                 }
                 let refused = matches!(error, ModelError::Refused { status: 429 | 503, .. });
                 let news = if refused { News::Refused } else { News::Failed };
-                self.gate.note(news, began, &reason);
+                self.gate.note(news, sending, &reason);
                 Ok(Err(Trouble { error, reason, after }))
             }
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::artifact::InstanceId;
 use crate::event::{EventKind, Events};
-use crate::llm::http::pace::{News, Pace};
+use crate::llm::http::pace::{News, Pace, Sent};
 use crate::llm::{Call, ModelRequest};
 use crate::queue::{Pass, Place, Queue};
 
@@ -76,13 +76,18 @@ impl Gate {
         self.queue.close_until(tokio::time::Instant::now() + wait);
     }
 
-    /// Takes note of a request that began `began` and has not left the gate yet.
-    pub(super) fn note(&self, news: News, began: Instant, reason: &str) {
+    /// A request that is sent now, after it was let through.
+    pub(super) fn sent(&self) -> Sent {
+        Sent { at: Instant::now(), among: self.queue.inside() }
+    }
+
+    /// Takes note of what became of a request that has not left the gate yet.
+    pub(super) fn note(&self, news: News, sent: Sent, reason: &str) {
         let Some(pace) = &self.pace else { return };
         let (under_way, changed) = {
             let mut pace = lock(pace);
             let under_way = self.queue.inside();
-            let changed = pace.note(news, began, Instant::now(), under_way);
+            let changed = pace.note(news, sent, Instant::now(), under_way);
             if let Some(change) = &changed {
                 // Under the lock of the pace: a later limit must not be overwritten by an earlier one.
                 self.queue.set_limit(change.limit);

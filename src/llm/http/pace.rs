@@ -14,12 +14,14 @@ use std::time::{Duration, Instant};
 const START: f64 = 8.0;
 /// Share of the height at which a server refused that is gone back to at once.
 const NEAR: f64 = 0.85;
-/// Growth in a round trip near that height.
-const SLOW: f64 = 0.25;
+/// Growth in a round trip near that height, and with one answer at most.
+const SLOW: (f64, f64) = (0.25, 0.04);
 /// Weight of a new answer in the averages.
 const FRESH: f64 = 0.2;
 /// Answers of a kind before its averages say anything.
 const FEW: u32 = 8;
+/// Share of what was best that is forgotten in a round trip.
+const FORGET: f64 = 0.02;
 /// Answers quicker than this say nothing about load.
 const QUICK: f64 = 0.25;
 
@@ -37,6 +39,14 @@ pub(super) enum News {
     Refused,
     /// A server error, a timeout or a broken connection.
     Failed,
+}
+
+/// A request as it was sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) at: Instant,
+    /// Requests under way then, itself included.
+    pub(super) among: usize,
 }
 
 /// The limit changed.
@@ -65,6 +75,11 @@ pub(super) struct Pace {
     costs: HashMap<&'static str, Cost>,
 }
 
+/// A little below the height at which a server refused.
+fn near(height: f64) -> f64 {
+    (height * NEAR).min(height - 1.0)
+}
+
 /// Averages over the answers of one kind.
 #[derive(Debug, Default)]
 struct Cost {
@@ -72,7 +87,7 @@ struct Cost {
     seconds: f64,
     tokens: f64,
     under_way: f64,
-    /// The lowest seconds per token, and how many requests were under way then.
+    /// The most tokens a second, and how few requests under way gave them.
     best: Option<(f64, f64)>,
 }
 
@@ -116,32 +131,38 @@ impl Pace {
         limit.max(1)
     }
 
-    /// Takes note of a request that began `began` ago; `under_way` counts it too.
+    /// Takes note of what became of a request; `under_way` still counts it.
     pub(super) fn note(
         &mut self,
         news: News,
-        began: Instant,
+        sent: Sent,
         now: Instant,
         under_way: usize,
     ) -> Option<Change> {
         let before = self.limit();
         #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
-        let under_way = under_way as f64;
+        let (among, under_way) = (sent.among as f64, under_way as f64);
         // What was sent before the last decrease tells of the time before it.
-        let stale = self.cut_at.is_some_and(|cut| began < cut);
+        let stale = self.cut_at.is_some_and(|cut| sent.at <= cut);
         let why = match news {
+            News::Answered { .. } if stale => {
+                self.silent = false;
+                return None;
+            }
             News::Answered { call, tokens } => {
                 self.silent = false;
-                let took = now.saturating_duration_since(began);
-                let load = self.costs.entry(call).or_default().note(took, tokens, under_way);
-                match load {
-                    Load::Over(best) if !stale && self.level > best => {
+                let took = now.saturating_duration_since(sent.at);
+                let cost = self.costs.entry(call).or_default();
+                match cost.note(took, tokens, f64::midpoint(among, under_way)) {
+                    Load::Over(best) if self.level > best => {
                         self.level = (self.level * 0.8).max(best);
                         self.ramp_to = self.level;
                         self.cut_at = Some(now);
+                        // What follows is measured apart.
+                        self.costs.values_mut().for_each(|cost| cost.answers = 0);
                         "answers take much longer"
                     }
-                    Load::Light if !stale && under_way + 1.0 > self.level.floor() => {
+                    Load::Light if under_way + 1.0 > self.level.floor() => {
                         self.grow();
                         "answers come in good time"
                     }
@@ -150,41 +171,39 @@ impl Pace {
             }
             News::Refused | News::Failed if stale => return None,
             News::Refused => {
-                let height = self.level.min(under_way);
+                // One refusal proves no more than half.
+                let height = self.level.min(under_way).max(self.level / 2.0);
                 if !self.silent {
                     self.ceiling = Some(height);
-                    self.ramp_to = height * NEAR;
+                    self.ramp_to = near(height);
                 }
-                self.cut(height, now);
+                self.cut(now);
                 "the server has too much to do"
             }
             News::Failed => {
-                let height = self.level.min(under_way);
                 if !self.silent {
-                    self.ramp_to = height * 0.75;
+                    self.ramp_to = self.level * 0.75;
                 }
-                self.cut(height, now);
+                self.cut(now);
                 "requests fail"
             }
         };
         self.change(before, why)
     }
 
-    fn cut(&mut self, height: f64, now: Instant) {
-        self.level = (height / 2.0).max(1.0).min(self.most);
+    fn cut(&mut self, now: Instant) {
+        self.level = (self.level / 2.0).max(1.0);
         self.cut_at = Some(now);
         self.silent = true;
     }
 
     /// One answer's share of the growth.
     fn grow(&mut self) {
-        let near = self.ceiling.is_some_and(|ceiling| self.level >= ceiling * NEAR);
-        let step = if near {
-            SLOW / self.level
-        } else if self.level < self.ramp_to {
-            1.0
+        let one = 1.0 / self.level;
+        let step = if self.ceiling.is_some_and(|ceiling| self.level >= near(ceiling)) {
+            (SLOW.0 * one).min(SLOW.1)
         } else {
-            1.0 / self.level
+            (self.ramp_to - self.level).clamp(one, 1.0)
         };
         self.level = (self.level + step).min(self.most);
         if self.ceiling.is_some_and(|ceiling| self.level > ceiling + 1.0) {
@@ -222,20 +241,19 @@ impl Cost {
         if self.answers < FEW || self.seconds < QUICK {
             return Load::Light;
         }
-        let cost = self.seconds / self.tokens;
+        let speed = self.under_way * self.tokens / self.seconds;
         let (best, then) = match &mut self.best {
-            Some(best) if best.0 <= cost => {
-                // Servers change: what was best is slowly forgotten.
-                best.0 += 0.005 * (cost - best.0);
-                best.1 += 0.005 * (self.under_way - best.1);
+            Some(best) if speed <= best.0 * 1.1 => {
+                // Servers become slower too: what was best is slowly forgotten.
+                best.0 += FORGET / under_way.max(1.0) * (speed - best.0).min(0.0);
                 *best
             }
-            none_or_worse => *none_or_worse.insert((cost, self.under_way)),
+            none_or_worse => *none_or_worse.insert((speed, self.under_way)),
         };
-        let (slower, more) = (cost / best, self.under_way / then);
-        if more >= 1.25 && slower >= 2.0 * more {
+        let more = self.under_way / then;
+        if more >= 1.1 && speed <= 0.5 * best {
             Load::Over(then)
-        } else if more >= 1.5 && slower >= 0.9 * more {
+        } else if more >= 1.5 || more >= 1.1 && speed <= 0.8 * best {
             Load::Full
         } else {
             Load::Light
@@ -277,17 +295,18 @@ mod tests {
     fn simulate(pace: &mut Pace, requests: usize, server: Server<'_>) -> Told {
         let zero = Instant::now();
         let (mut told, mut time, mut number) = (Told::default(), 0, 0);
-        let mut under_way: BinaryHeap<Reverse<(u64, u64, u64)>> = BinaryHeap::new();
+        let mut under_way: BinaryHeap<Reverse<(u64, u64, usize, u64)>> = BinaryHeap::new();
         let mut news = HashMap::new();
         while told.answered < requests {
             while under_way.len() < pace.limit() && told.answered + under_way.len() < requests {
                 number += 1;
                 let (becomes, takes) = server(under_way.len() + 1, time);
                 news.insert(number, becomes);
-                under_way.push(Reverse((time + takes.max(1), number, time)));
+                let among = under_way.len() + 1;
+                under_way.push(Reverse((time + takes.max(1), number, among, time)));
             }
             let count = under_way.len();
-            let Reverse((ends, which, began)) = under_way.pop().unwrap();
+            let Reverse((ends, which, among, began)) = under_way.pop().unwrap();
             time = ends;
             let news = news.remove(&which).unwrap();
             match news {
@@ -295,7 +314,8 @@ mod tests {
                 News::Refused => told.refused += 1,
                 News::Failed => told.failed += 1,
             }
-            pace.note(news, zero + MS(began), zero + MS(time), count);
+            let sent = Sent { at: zero + MS(began), among };
+            pace.note(news, sent, zero + MS(time), count);
             told.limits.push((time, pace.limit()));
         }
         told
@@ -324,7 +344,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!(pace.limit(), 64);
         // The client notes nothing then; the limit is the setting's.
-        pace.note(ANSWER, now, now, 64);
+        pace.note(ANSWER, Sent { at: now, among: 64 }, now, 64);
         assert_eq!(pace.limit(), 64);
     }
 
@@ -336,7 +356,7 @@ mod tests {
             let (least, greatest) = told.at_the_end();
             assert!(greatest <= most + 1, "{most}: up to {greatest}");
             assert!(least * 2 + 1 >= most, "{most}: down to {least}");
-            assert!(told.refused * 12 <= told.answered, "{most}: {} refused", told.refused);
+            assert!(told.refused * 8 <= told.answered, "{most}: {} refused", told.refused);
             // Nearly as quick as at the best limit.
             let (best, took) =
                 (told.answered as u64 * 1000 / most as u64, told.limits.last().unwrap().0);
@@ -349,10 +369,11 @@ mod tests {
         let mut pace = Pace::new(64, false);
         let start = Instant::now();
         for later in 0..30 {
-            pace.note(News::Refused, start, start + MS(10 + later), 64 - later as usize);
+            let sent = Sent { at: start, among: 64 };
+            pace.note(News::Refused, sent, start + MS(10 + later), 64 - later as usize);
         }
         assert_eq!(pace.limit(), 32);
-        pace.note(News::Refused, start + MS(11), start + MS(50), 32);
+        pace.note(News::Refused, Sent { at: start + MS(11), among: 32 }, start + MS(50), 32);
         assert_eq!(pace.limit(), 16);
     }
 
@@ -370,8 +391,8 @@ mod tests {
         assert_eq!((at(5_000), at(60_000)), (32, 1));
         assert!(at(66_500) >= 24, "{}", at(66_500));
         assert_eq!(told.limits.last().unwrap().1, 32);
-        // One at a time is asked while nothing is answered.
-        assert!(told.failed < 32 + 16 + 8 + 4 + 2 + 60, "{}", told.failed);
+        // Soon one at a time is asked.
+        assert!(told.failed < 32 + 2 * (16 + 8 + 4 + 2) + 60, "{}", told.failed);
     }
 
     #[test]
@@ -392,7 +413,7 @@ mod tests {
         let mut pace = Pace::new(512, true);
         let told = simulate(&mut pace, 4000, &thrashing);
         let (least, greatest) = told.at_the_end();
-        assert!(least >= 8 && greatest <= 40, "{least} to {greatest}");
+        assert!(least >= 16 && greatest <= 48, "{least} to {greatest}");
     }
 
     #[test]
@@ -409,7 +430,7 @@ mod tests {
         let mut pace = Pace::new(64, true);
         let now = Instant::now();
         for _ in 0..100 {
-            assert_eq!(pace.note(ANSWER, now, now + MS(900), 3), None);
+            assert_eq!(pace.note(ANSWER, Sent { at: now, among: 3 }, now + MS(900), 3), None);
         }
         assert_eq!(pace.limit(), 8);
     }
@@ -419,12 +440,12 @@ mod tests {
         let mut pace = Pace::new(32, true);
         let (mut now, mut told) = (Instant::now(), Vec::new());
         for _ in 0..40 {
-            let change = pace.note(ANSWER, now, now + MS(100), pace.limit());
+            let change = pace.note(ANSWER, Sent { at: now, among: 8 }, now + MS(100), pace.limit());
             told.extend(change.filter(|change| change.telling).map(|change| change.limit));
             now += MS(100);
         }
         assert_eq!(told, [12, 18, 27, 32]);
-        let change = pace.note(News::Failed, now, now + MS(1), 32).unwrap();
+        let change = pace.note(News::Failed, Sent { at: now, among: 32 }, now + MS(1), 32).unwrap();
         assert_eq!((change.limit, change.telling, change.why), (16, true, "requests fail"));
     }
 }

@@ -33,7 +33,7 @@ impl ModelClient for Scripted {
         let completion = |(sample, reply): (u32, Result<Result<&str, _>, _>)| {
             let answer = reply?.map(str::to_owned);
             let usage = Usage::default();
-            let written = String::new();
+            let written = answer.clone().unwrap_or_default();
             Ok(Completion { sample, answer, written, truncated: false, usage, journaled: false })
         };
         samples.map(completion).collect()
