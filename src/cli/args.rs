@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::artifact::{InstanceId, LogFormat};
 use crate::cli::evaluate_args::EvaluateArgs;
 use crate::cli::index_args::IndexCommand;
-use crate::cli::limit_args::LimitArgs;
+use crate::cli::limit_args::{BudgetArgs, LimitArgs};
 use crate::cli::pack_args::{PackArgs, ReportArgs};
 use crate::cli::runs_args::{DiffArgs, MergeArgs, ReplayArgs};
 use crate::cli::serve_args::RewardCommand;
@@ -235,6 +235,8 @@ pub(crate) struct SolveArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }
 
@@ -261,6 +263,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }
 
@@ -275,6 +279,8 @@ pub(crate) struct StageArgs {
     #[arg(long, value_name = "PATH", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "absent, without a value, with a value")]
     pub(crate) replay: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }
@@ -296,6 +302,8 @@ pub(crate) struct LocalizeArgs {
     #[arg(long, value_name = "PATH", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "absent, without a value, with a value")]
     pub(crate) replay: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-/// Limits of a run; every one of them is also a key for `--set` and `--config`.
+/// Limits; every one of them is also a key for `--set` and `--config`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
@@ -15,6 +15,12 @@ pub(crate) struct LimitArgs {
     /// Model requests sent at most
     #[arg(long, value_name = "N")]
     pub(crate) max_requests: Option<u32>,
+}
+
+/// What a run may cost, and how long it may take.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct BudgetArgs {
     /// Tokens that the run directory may cost at most, prompts and answers, earlier runs included
     #[arg(long, value_name = "N")]
     pub(crate) max_tokens_total: Option<u64>,

@@ -119,6 +119,7 @@ impl Args {
             ordered: self.faults,
             rated: self.fault_rates,
             retry_after: self.retry_after,
+            hold: None,
         })
     }
 }
