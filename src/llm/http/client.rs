@@ -298,7 +298,7 @@ impl Inner {
             loop {
                 // Left before waiting: a request that was refused must not keep others out.
                 let (error, reason, wait) = {
-                    let _pass = self.turn(turn.place).await?;
+                    let _pass = self.turn(turn).await?;
                     match self.attempt(turn, &build, &read, &spent).await? {
                         Ok(done) => return Ok(done),
                         Err(trouble) => {
@@ -326,12 +326,12 @@ impl Inner {
         .await
     }
 
-    /// Waits for the right to send.
-    async fn turn(&self, place: Place) -> Result<Pass, ModelError> {
+    /// Waits for the right to send. Questions that cost no tokens are no matter of budgets.
+    async fn turn(&self, turn: &Turn<'_>) -> Result<Pass, ModelError> {
         tokio::select! {
             biased;
-            why = self.config.budget.until_ended() => Err(why.into()),
-            pass = self.gate.enter(place) => Ok(pass),
+            why = self.config.budget.until_ended(), if turn.samples > 0 => Err(why.into()),
+            pass = self.gate.enter(turn.place) => Ok(pass),
         }
     }
 
@@ -343,7 +343,10 @@ impl Inner {
         read: &(impl Fn(&[u8]) -> Result<T, Unusable> + Sync),
         spent: &(impl Fn(&T) -> Usage + Sync),
     ) -> Result<Result<(T, f64), Trouble>, ModelError> {
-        let reserved = self.config.budget.reserve(turn.prompt, turn.samples)?;
+        let reserved = match turn.samples {
+            0 => None,
+            samples => Some(self.config.budget.reserve(turn.prompt, samples)?),
+        };
         self.spend()?;
         let sending = self.gate.sent();
         let body = self.transport.exchange(build()?).await;
@@ -353,8 +356,8 @@ impl Inner {
         match answer {
             Ok(answer) => {
                 let usage = spent(&answer);
-                reserved.settle(usage.prompt_tokens, usage.completion_tokens, turn.samples);
-                if turn.samples > 0 {
+                if let Some(reserved) = reserved {
+                    reserved.settle(usage.prompt_tokens, usage.completion_tokens, turn.samples);
                     // Several answers of one request are made side by side.
                     let tokens = usage.completion_tokens / turn.samples;
                     self.gate.note(News::Answered { call: turn.call, tokens }, sending, "");
