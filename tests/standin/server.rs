@@ -66,7 +66,9 @@ pub(crate) struct StandinConfig {
 /// Says of a request, by instance, stage and first sample, whether its answer is held back; asked
 /// again and again until it is not.
 #[derive(Clone)]
-pub(crate) struct Hold(pub(crate) Arc<dyn Fn(&str, &str, u32) -> bool + Send + Sync>);
+pub(crate) struct Hold(pub(crate) Arc<Holds>);
+
+type Holds = dyn Fn(&str, &str, u32) -> bool + Send + Sync;
 
 impl std::fmt::Debug for Hold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
