@@ -158,8 +158,6 @@ pub(crate) struct SettingsArgs {
     /// Seed of the run
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u32>,
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
     /// Directory of prompts that override the built-in ones
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
@@ -179,6 +177,9 @@ pub(crate) struct SettingsArgs {
     /// Print every setting with its value and origin, and stop
     #[arg(long)]
     pub(crate) show_config: bool,
+    // Last, since its heading would go on.
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Where a run lies and where its model replies come from.
