@@ -1,15 +1,22 @@
-//! Many instances side by side: admission, cancellation, resume, and the predictions at the end.
+//! Many instances side by side: admission, cancellation, budgets, resume, and the predictions at
+//! the end.
+//!
+//! Three limits hold at the same time: instances at work, requests under way (the model client's)
+//! and sessions ([`crate::tools::Sessions`]). More instances are at work than sessions, so that some
+//! ask the model while others execute. Old instances go first wherever there is a line, so that they
+//! finish one after another and not all at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::artifact::{Cause, Instance, InstanceId, InstanceOutcome, Prediction, Stage};
+use crate::budget::Exhausted;
 use crate::event::EventKind;
 use crate::pipeline::{self, Ended, Inputs, Plan, Source};
+use crate::queue::{Place, Queue};
 use crate::store::{RunDir, StoreError};
 use crate::tools::Tools;
 
@@ -33,7 +40,7 @@ pub struct Batch {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Each instance's outcome; instances of which only a part of the stages was wanted, and done,
-    /// have none.
+    /// have none. One that the end of the budget kept from being begun has failed by it.
     pub outcomes: BTreeMap<InstanceId, InstanceOutcome>,
 }
 
@@ -54,6 +61,15 @@ impl Summary {
     #[must_use]
     pub fn failed(&self) -> usize {
         self.count(|outcome| matches!(outcome, InstanceOutcome::Failed { .. }))
+    }
+
+    /// Instances that the budget left unfinished; the next process takes them up again.
+    #[must_use]
+    pub fn over_budget(&self) -> usize {
+        let budget = |outcome: &InstanceOutcome| {
+            matches!(outcome, InstanceOutcome::Failed { cause: Cause::Budget, .. })
+        };
+        self.count(budget)
     }
 
     /// Instances that the next process takes up again.
@@ -93,13 +109,13 @@ pub async fn run(tools: &Tools, batch: &Batch) -> Result<Summary, StoreError> {
         solved: summary.solved(),
     });
 
-    let admission = Arc::new(Semaphore::new(batch.jobs.get()));
+    let admission = Queue::new(batch.jobs.get());
     let mut tasks = JoinSet::new();
-    for instance in waiting {
-        let tools = Tools { events: tools.events.of(&instance.id), ..tools.clone() };
+    for (age, instance) in (0..).zip(waiting) {
+        let tools = Tools { events: tools.events.of(&instance.id), age, ..tools.clone() };
         let (plan, source, run) =
             (Arc::clone(&batch.plan), batch.source.clone(), batch.run.clone());
-        let (admission, name) = (Arc::clone(&admission), batch.name.clone());
+        let (admission, name) = (admission.clone(), batch.name.clone());
         tasks.spawn(async move {
             let ended = one(&tools, &plan, &source, &run, &admission, &instance, &name).await;
             (instance.id, ended)
@@ -141,16 +157,16 @@ async fn one(
     plan: &Plan,
     source: &Source,
     run: &RunDir,
-    admission: &Semaphore,
+    admission: &Queue,
     instance: &Instance,
     name: &str,
 ) -> Ended {
-    let permit = tokio::select! {
+    let _pass = tokio::select! {
         biased;
         () = tools.cancel.cancelled() => return Ended::Outcome(InstanceOutcome::Cancelled),
-        permit = admission.acquire() => permit,
+        why = tools.budget.until_ended() => return Ended::Outcome(not_begun(&why)),
+        pass = admission.enter(Place::of_age(tools.age)) => pass,
     };
-    let Ok(_permit) = permit else { return Ended::Outcome(InstanceOutcome::Cancelled) };
     let work = async {
         let dir = run.instance(instance)?;
         let ended = pipeline::solve(tools, plan, source, instance, &dir).await;
@@ -171,6 +187,16 @@ async fn one(
         tools.events.emit(EventKind::InstanceFinished { outcome: outcome.clone(), seconds: 0.0 });
         Ended::Outcome(outcome)
     })
+}
+
+/// Recorded nowhere: an instance without a directory is one that is still to do.
+fn not_begun(why: &Exhausted) -> InstanceOutcome {
+    InstanceOutcome::Failed {
+        stage: Stage::Localize,
+        cause: Cause::Budget,
+        message: why.to_string(),
+        hint: why.hint().to_owned(),
+    }
 }
 
 /// Predictions of the run: those of this selection in its order, then those of other instances

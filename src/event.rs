@@ -102,6 +102,17 @@ pub enum EventKind {
         /// What went wrong.
         reason: String,
     },
+    /// The limit of requests under way has changed, since the server bears more or less.
+    ModelPaced {
+        /// Requests that may be under way from now on.
+        limit: usize,
+        /// Requests under way.
+        under_way: usize,
+        /// Requests that wait for their turn.
+        waiting: usize,
+        /// Why.
+        reason: String,
+    },
     /// A test ran.
     Executed {
         /// On what.

@@ -20,6 +20,8 @@
 //! | [`artifact`] | what do stages hand to one another? |
 //! | [`event`] | what happened? |
 //! | [`scratch`] | which temporary files are there, should this process be killed? |
+//! | [`queue`] | who goes next where a limit is reached? |
+//! | [`budget`] | how much may a run spend, and until when? |
 //! | [`reward`] | how alike are a predicted and the true change? (SWE-RL's reward) |
 //! | [`patch`] | how does an answer become a diff, and when are two diffs the same change? |
 //! | [`source`] | what is in a Python file? |
@@ -63,7 +65,9 @@
 //!    What [`index`] keeps of a history is the exception: it may be deleted at any time.
 
 pub mod artifact;
+pub mod budget;
 pub mod event;
+pub mod queue;
 pub mod scratch;
 
 pub mod context;

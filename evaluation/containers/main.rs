@@ -151,6 +151,8 @@ impl Bench<'_> {
             sessions: Arc::new(Sessions::new(slots)),
             events: Events::discard(),
             cancel: tokio_util::sync::CancellationToken::new(),
+            budget: Arc::new(agent::budget::Budget::unlimited()),
+            age: 0,
         };
         let config = ExecuteConfig {
             regression: RegressionTests::None,

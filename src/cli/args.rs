@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::artifact::{InstanceId, LogFormat};
 use crate::cli::evaluate_args::EvaluateArgs;
 use crate::cli::index_args::IndexCommand;
+use crate::cli::limit_args::{BudgetArgs, LimitArgs};
 use crate::cli::look_args::{CompletionsArgs, ManArgs, StatusArgs};
 use crate::cli::pack_args::{PackArgs, ReportArgs};
 use crate::cli::runs_args::{DiffArgs, MergeArgs, ReplayArgs};
@@ -162,12 +163,6 @@ pub(crate) struct SettingsArgs {
     /// Seed of the run
     #[arg(long, value_name = "S")]
     pub(crate) seed: Option<u32>,
-    /// Instances worked on, and sandbox sessions run, at the same time
-    #[arg(short, long, value_name = "N")]
-    pub(crate) jobs: Option<u32>,
-    /// Model requests sent at most
-    #[arg(long, value_name = "N")]
-    pub(crate) max_requests: Option<u32>,
     /// Directory of prompts that override the built-in ones
     #[arg(long, value_name = "DIR")]
     pub(crate) prompts: Option<PathBuf>,
@@ -187,6 +182,9 @@ pub(crate) struct SettingsArgs {
     /// Print every setting with its value and origin, and stop
     #[arg(long)]
     pub(crate) show_config: bool,
+    // Last, since its heading would go on.
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Where a run lies and where its model replies come from.
@@ -243,6 +241,8 @@ pub(crate) struct SolveArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }
 
@@ -269,6 +269,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
+    #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }
 
@@ -283,6 +285,8 @@ pub(crate) struct StageArgs {
     #[arg(long, value_name = "PATH", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "absent, without a value, with a value")]
     pub(crate) replay: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }
@@ -304,6 +308,8 @@ pub(crate) struct LocalizeArgs {
     #[arg(long, value_name = "PATH", num_args = 0..=1)]
     #[expect(clippy::option_option, reason = "absent, without a value, with a value")]
     pub(crate) replay: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

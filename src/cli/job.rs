@@ -12,7 +12,7 @@ use crate::cli::args::OutputArgs;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
-use crate::cli::{given, given_tests, select};
+use crate::cli::{given, given_tests, limits, select};
 use crate::pipeline::{Plan, Source, Stages};
 use crate::store::{RunDir, RunRecord};
 
@@ -56,6 +56,7 @@ pub(crate) async fn run(
     };
     select::hide_runs(&job.run)?;
     let run = RunDir::create(&job.run)?;
+    let budget = limits::budget(config, &run)?;
     let replies =
         session::replies(job.replay.as_ref(), settings, &run, &job.dataset, &job.instances)?;
     let _at_work = run.work()?;
@@ -67,7 +68,7 @@ pub(crate) async fn run(
 
     let events = reporting.events.clone();
     let work = async {
-        let model = session::model(replies, settings, &run, &events, &cancel).await?;
+        let model = session::model(replies, settings, &run, &events, &cancel, &budget).await?;
         let (sandbox, taken) = session::sandbox(config, &events).await?;
         events.notice(format!("code runs in the sandbox {taken}"));
         let name = if config.run.name.is_empty() {
@@ -93,14 +94,14 @@ pub(crate) async fn run(
                 origin: before.and_then(|before| before.origin),
             })?;
         }
-        let tools =
-            session::tools(config, model, Arc::clone(&sandbox), events.clone(), cancel.clone())?;
+        let (own, events, cancel) = (Arc::clone(&sandbox), events.clone(), cancel.clone());
+        let tools = session::tools(config, model, own, events, cancel, Arc::clone(&budget))?;
         let batch = Batch {
             instances: job.instances.clone(),
             plan: Arc::new(plan),
             source: job.source.clone(),
             run: run.clone(),
-            jobs: session::or_room(config.run.jobs, &*sandbox),
+            jobs: limits::instances(config, &*sandbox),
             name,
         };
         let summary = batch::run(&tools, &batch).await;
@@ -123,6 +124,9 @@ pub(crate) async fn run(
         crate::cli::say(&message);
     }
     let summary = result?;
+    if let Some(ending) = limits::ending(&budget, config.model.max_tokens_total, &summary) {
+        crate::cli::say(&ending);
+    }
     Ok(Finished { summary, run })
 }
 

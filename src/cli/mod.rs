@@ -17,6 +17,8 @@ mod graded;
 mod index_args;
 mod issue;
 mod job;
+mod limit_args;
+mod limits;
 mod look_args;
 mod pack_args;
 mod ranking;

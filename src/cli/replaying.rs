@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifact::InstanceId;
+use crate::budget::Budget;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::job::{self, Job};
 use crate::cli::session;
@@ -54,6 +55,8 @@ pub(crate) async fn all(
         model,
         events,
         cancel,
+        budget: Arc::new(Budget::unlimited()),
+        age: 0,
     };
     let from = runs.from.path();
     runs.to.save_record(&RunRecord {

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifact::{Instance, Stage};
+use crate::budget::Budget;
 use crate::cli::args::{ColorChoice, OutputArgs};
 use crate::cli::error::{CliError, Kind};
 use crate::cli::settings::Settings;
@@ -160,6 +161,7 @@ pub(crate) async fn model(
     run: &RunDir,
     events: &Events,
     cancel: &CancellationToken,
+    budget: &Arc<Budget>,
 ) -> Result<Arc<dyn ModelClient>, CliError> {
     Ok(match replies {
         Replies::Journals(paths) => {
@@ -177,7 +179,7 @@ pub(crate) async fn model(
             Arc::new(replay)
         }
         Replies::Endpoint => {
-            let config = http_config(settings);
+            let config = HttpConfig { budget: Arc::clone(budget), ..http_config(settings) };
             let client = HttpClient::new(config, events.clone(), cancel.clone()).await?;
             Arc::new(Journaled::recording(Arc::new(client), run.path(), events.clone()))
         }
@@ -203,6 +205,7 @@ pub(crate) fn http_config(settings: &Settings) -> HttpConfig {
     config.max_attempts = model.max_attempts;
     config.n_per_request = model.n_per_request;
     config.concurrency = model.concurrency;
+    config.adaptive_concurrency = model.adaptive_concurrency;
     config.max_requests = (model.max_requests > 0).then_some(model.max_requests);
     config.extra_body = serde_json::from_str(&model.extra_body).unwrap_or_default();
     config
@@ -270,10 +273,11 @@ pub(crate) fn tools(
     sandbox: Arc<dyn Sandbox>,
     events: Events,
     cancel: CancellationToken,
+    budget: Arc<Budget>,
 ) -> Result<Tools, CliError> {
     let sessions = Arc::new(Sessions::new(or_room(config.run.sessions, &*sandbox)));
     let index = Arc::new(index_cache(config)?);
-    Ok(Tools { model, sandbox, index, sessions, events, cancel })
+    Ok(Tools { model, sandbox, index, sessions, events, cancel, budget, age: 0 })
 }
 
 /// Where what is known of repositories is kept.

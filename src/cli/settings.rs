@@ -6,6 +6,7 @@ use toml::Value;
 
 use crate::cli::args::SettingsArgs;
 use crate::cli::error::CliError;
+use crate::cli::limit_args::BudgetArgs;
 use crate::config::{Config, DEFAULT, Layers, Origin};
 use crate::llm::Secret;
 
@@ -30,6 +31,15 @@ impl Settings {
         args: &SettingsArgs,
         base: Option<(&serde_json::Value, PathBuf)>,
     ) -> Result<Self, CliError> {
+        Self::within(args, &BudgetArgs::default(), base)
+    }
+
+    /// As [`Settings::resolve`], for a command that can be given a budget.
+    pub(crate) fn within(
+        args: &SettingsArgs,
+        budget: &BudgetArgs,
+        base: Option<(&serde_json::Value, PathBuf)>,
+    ) -> Result<Self, CliError> {
         let mut layers = Layers::built_in(DEFAULT);
         if let Some((record, path)) = base {
             inherit(&mut layers, record, &path)?;
@@ -41,7 +51,7 @@ impl Settings {
         for assignment in &args.set {
             layers.set(assignment)?;
         }
-        flags(&mut layers, args)?;
+        flags(&mut layers, args, budget)?;
         let config = Config::resolve(&layers)?;
         Ok(Self { config, layers, api_key: api_key() })
     }
@@ -71,7 +81,8 @@ fn inherit(
     path: &std::path::Path,
 ) -> Result<(), CliError> {
     let Some(entries) = record.as_object() else { return Ok(()) };
-    for (key, entry) in entries {
+    // A deadline is one process's own.
+    for (key, entry) in entries.iter().filter(|(key, _)| *key != "run.deadline") {
         let Some(value) = entry.get("value") else { continue };
         let Ok(value) = Value::try_from(value) else { continue };
         if layers.value(key).is_some() && layers.value(key) != Some(&value) {
@@ -113,7 +124,7 @@ fn api_key() -> Option<Secret> {
         .map(Secret::new)
 }
 
-fn flags(layers: &mut Layers, args: &SettingsArgs) -> Result<(), CliError> {
+fn flags(layers: &mut Layers, args: &SettingsArgs, budget: &BudgetArgs) -> Result<(), CliError> {
     let mut set = |key: &str, flag: &str, value: Option<Value>| match value {
         Some(value) => layers.assign(key, value, Origin::Flag(flag.to_owned())),
         None => Ok(()),
@@ -142,9 +153,14 @@ fn flags(layers: &mut Layers, args: &SettingsArgs) -> Result<(), CliError> {
     set("reproduce.samples", "--tests", number(args.tests))?;
     set("adaptive.confidence", "--confidence", args.confidence.map(Value::Float))?;
     set("run.seed", "--seed", number(args.seed))?;
-    set("run.jobs", "--jobs", number(args.jobs))?;
-    set("run.sessions", "--jobs", number(args.jobs))?;
-    set("model.max_requests", "--max-requests", number(args.max_requests))?;
+    let limits = &args.limits;
+    set("run.sessions", "--jobs", number(limits.jobs))?;
+    set("model.concurrency", "--concurrency", number(limits.concurrency))?;
+    set("model.max_requests", "--max-requests", number(limits.max_requests))?;
+    let tokens = budget.max_tokens_total.map(i64::try_from).transpose();
+    let tokens = tokens.map_err(|_| CliError::usage("--max-tokens-total is too large"))?;
+    set("model.max_tokens_total", "--max-tokens-total", tokens.map(Value::Integer))?;
+    set("run.deadline", "--deadline", text(&budget.deadline))?;
     set("repair.temperature", "--temperature", args.temperature.map(Value::Float))?;
     set("reproduce.temperature", "--temperature", args.temperature.map(Value::Float))?;
     Ok(())

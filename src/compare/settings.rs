@@ -24,6 +24,7 @@ const INDIFFERENT: &[&str] = &[
     // How much at the same time, and under which name results are written.
     "run.jobs",
     "run.sessions",
+    "run.deadline",
     "run.name",
     // Where things lie. What lies there counts by the dataset's, the prompts' and the commit's
     // digests.
@@ -43,6 +44,8 @@ const INDIFFERENT: &[&str] = &[
     "model.max_attempts",
     "model.n_per_request",
     "model.concurrency",
+    "model.adaptive_concurrency",
+    "model.max_tokens_total",
     "model.max_requests",
     // Grading comes after the run, and so does counting its cost.
     "evaluate.",

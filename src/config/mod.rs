@@ -64,6 +64,7 @@ pub struct RunConfig {
     pub regression_tests: PathBuf,
     pub jobs: usize,
     pub sessions: usize,
+    pub deadline: String,
     pub sandbox: Choice,
     pub seed: u64,
     pub name: String,
@@ -81,7 +82,9 @@ pub struct ModelConfig {
     pub max_attempts: u32,
     pub n_per_request: u32,
     pub concurrency: usize,
+    pub adaptive_concurrency: bool,
     pub max_requests: u64,
+    pub max_tokens_total: u64,
     pub extra_body: String,
     pub tokenizer: PathBuf,
 }

@@ -25,6 +25,7 @@ pub use secret::Secret;
 pub use tokens::{TokenCounter, TokenizerError};
 
 use crate::artifact::{InstanceId, Message, Usage};
+use crate::budget::Exhausted;
 
 /// What a request is for: the value of the header `x-agent-stage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -157,12 +158,9 @@ pub enum ModelError {
         /// Sample asked for.
         sample: u32,
     },
-    /// The limit on requests is reached.
-    #[error("the limit of {limit} model requests is reached")]
-    Budget {
-        /// The limit.
-        limit: u64,
-    },
+    /// Requests, tokens or time are used up.
+    #[error(transparent)]
+    Budget(#[from] Exhausted),
     /// The journal could not be read or written.
     #[error("cannot use the response journal {path}")]
     Journal {
@@ -194,9 +192,7 @@ impl ModelError {
             Self::ContextOverflow { .. } => {
                 "the issue alone may be longer than the model's context; serve the model with a longer one"
             }
-            Self::Budget { .. } => {
-                "run the same command with a higher --max-requests; nothing is asked twice"
-            }
+            Self::Budget(exhausted) => exhausted.hint(),
             _ => "",
         }
     }

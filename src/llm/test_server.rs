@@ -87,7 +87,7 @@ impl TestServer {
     }
 }
 
-/// Settings with short waits.
+/// Settings with short waits and a fixed limit of requests.
 pub(super) fn quick(url: &str) -> HttpConfig {
     HttpConfig {
         model: Some("m".into()),
@@ -95,6 +95,7 @@ pub(super) fn quick(url: &str) -> HttpConfig {
         max_attempts: 3,
         first_wait: Duration::from_millis(4),
         max_wait: Duration::from_millis(400),
+        adaptive_concurrency: false,
         ..HttpConfig::new(url)
     }
 }

@@ -202,19 +202,28 @@ async fn go(
         // What decides when to stop must be there before the first sample.
         if wanted(Stage::Reproduce) {
             *at = Stage::Reproduce.max(plan.stages.first);
-            tests = work.reproduce(&localization).await?;
+            tests = work.tried(&localization).await?.finish()?;
         }
         if wanted(Stage::Execute) || plan.stages == Stages::only(Stage::Repair) {
             (candidates, executing) = work.rounds(&localization, &tests, at).await?;
         }
     } else {
-        if wanted(Stage::Repair) {
-            *at = Stage::Repair.max(plan.stages.first);
-            candidates = work.repair(&localization).await?;
-        }
-        if wanted(Stage::Reproduce) {
-            *at = Stage::Reproduce.max(plan.stages.first);
-            tests = work.reproduce(&localization).await?;
+        // Both need the localization alone. One that fails lets the other end: its answers are paid.
+        let repair = async {
+            if wanted(Stage::Repair) { work.repair(&localization).await } else { Ok(Vec::new()) }
+        };
+        let reproduce = async {
+            match wanted(Stage::Reproduce) {
+                true => work.tried(&localization).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (repaired, tried) = tokio::join!(repair, reproduce);
+        *at = Stage::Repair.max(plan.stages.first);
+        candidates = repaired?;
+        *at = Stage::Reproduce.max(plan.stages.first);
+        if let Some(tried) = tried? {
+            tests = tried.finish()?;
         }
     }
     let mut executions = Vec::new();

@@ -18,7 +18,7 @@ use crate::stage::execute::RegressionSet;
 use crate::stage::repair::Sampler;
 use crate::stage::{StageError, execute, localize, repair, reproduce, rerank};
 use crate::store::{InstanceDir, StoreError};
-use crate::tools::Tools;
+use crate::tools::{Stopped, Tools};
 
 /// An instance being worked on.
 pub(super) struct Work<'a> {
@@ -52,6 +52,25 @@ impl Running<'_> {
             reused: false,
         });
         Ok(())
+    }
+}
+
+/// Reproduction tests that have run on the base commit.
+pub(super) struct Tried<'a> {
+    tests: Vec<ReproductionTest>,
+    /// With the time that it took; absent where the tests were taken from the directory.
+    running: Option<(Duration, Running<'a>)>,
+}
+
+impl Tried<'_> {
+    /// Ends the stage.
+    pub(super) fn finish(self) -> Result<Vec<ReproductionTest>, StoreError> {
+        if let Some((took, mut running)) = self.running {
+            running.start = Instant::now().checked_sub(took).unwrap_or(running.start);
+            let keep = running.work.plan.reproduce.keep;
+            running.finish(describe::tests(&self.tests, keep))?;
+        }
+        Ok(self.tests)
     }
 }
 
@@ -113,8 +132,10 @@ impl<'a> Work<'a> {
     }
 
     pub(super) fn begin(&'a self, stage: Stage) -> Result<Running<'a>, PipelineError> {
-        if self.tools.cancel.is_cancelled() {
-            return Err(StageError::Cancelled.into());
+        match self.tools.may_go_on() {
+            // Ranking asks nothing and runs nothing, and gives the instance its prediction.
+            Err(Stopped::Late(_)) if stage == Stage::Rerank => {}
+            may => may.map_err(StageError::from)?,
         }
         self.begin_quietly(stage)?;
         self.tools.events.emit(EventKind::StageStarted { stage });
@@ -158,12 +179,11 @@ impl<'a> Work<'a> {
         Sampler::new(self.tools, &plan.repair, &plan.prompts, &plan.tokens, plan.seed, &inputs)
     }
 
-    pub(super) async fn reproduce(
-        &self,
-        at: &Localization,
-    ) -> Result<Vec<ReproductionTest>, PipelineError> {
+    /// The stage up to its end, which [`Tried::finish`] records: stages finish in their order, also
+    /// those that run side by side.
+    pub(super) async fn tried(&'a self, at: &Localization) -> Result<Tried<'a>, PipelineError> {
         if let Some(saved) = self.saved(Stage::Reproduce, || self.dir.tests())? {
-            return Ok(saved);
+            return Ok(Tried { tests: saved, running: None });
         }
         let running = self.begin(Stage::Reproduce)?;
         let done = self.dir.tests()?;
@@ -189,8 +209,7 @@ impl<'a> Work<'a> {
         )
         .await?;
         self.dir.save_tests(&tests)?;
-        running.finish(describe::tests(&tests, plan.reproduce.keep))?;
-        Ok(tests)
+        Ok(Tried { tests, running: Some((running.start.elapsed(), running)) })
     }
 
     /// The stage; `already` is the time that tests took between samples.

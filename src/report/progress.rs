@@ -72,7 +72,9 @@ impl Step {
             EventKind::InstanceFinished { outcome, .. } => Self::Ended(Ended::of(outcome)),
             EventKind::InstanceThrough { .. } => Self::Through,
             EventKind::RunFinished { .. } => Self::RunFinished,
-            EventKind::StageFinished { .. } | EventKind::Notice { .. } => Self::Other,
+            EventKind::ModelPaced { .. }
+            | EventKind::StageFinished { .. }
+            | EventKind::Notice { .. } => Self::Other,
         }
     }
 }

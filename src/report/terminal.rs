@@ -188,6 +188,10 @@ impl Reporter for Terminal {
                 .line(&format!(
                     "{instance}  {call}: attempt {attempt} failed ({reason}), again in {wait:.1}s"
                 )),
+            EventKind::ModelPaced { limit, under_way, waiting, reason } if self.style.verbose => self
+                .line(&format!(
+                    "model: at most {limit} requests at a time from now on, because {reason}; {under_way} under way, {waiting} waiting"
+                )),
             EventKind::ModelReplied { call, sample, usage, journaled, seconds }
                 if self.style.verbose =>
             {

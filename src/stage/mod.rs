@@ -1,10 +1,15 @@
 //! The five verbs, in reading order. Siblings never import one another.
 
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc;
+
 use crate::artifact::Cause;
+use crate::budget::Exhausted;
 use crate::llm::{Completion, ModelError, ModelRequest};
 use crate::repo::RepoError;
 use crate::sandbox::SandboxError;
-use crate::tools::{Cancelled, Tools};
+use crate::tools::{Stopped, Tools};
 
 pub mod execute;
 pub mod localize;
@@ -33,14 +38,20 @@ pub enum StageError {
     /// The settings say that the ranking is handed in, and it was not.
     #[error("no localization was handed in for this instance, as `localize.localizer` says")]
     NotGiven,
+    /// The deadline is over.
+    #[error(transparent)]
+    Late(Exhausted),
     /// The run is being stopped.
     #[error("cancelled")]
     Cancelled,
 }
 
-impl From<Cancelled> for StageError {
-    fn from(_: Cancelled) -> Self {
-        Self::Cancelled
+impl From<Stopped> for StageError {
+    fn from(stopped: Stopped) -> Self {
+        match stopped {
+            Stopped::Cancelled => Self::Cancelled,
+            Stopped::Late(why) => Self::Late(why),
+        }
     }
 }
 
@@ -49,7 +60,7 @@ impl StageError {
     #[must_use]
     pub fn cause(&self) -> Cause {
         match self {
-            Self::Model(ModelError::Budget { .. }) => Cause::Budget,
+            Self::Model(ModelError::Budget(_)) | Self::Late(_) => Cause::Budget,
             Self::Model(ModelError::ContextOverflow { .. }) => Cause::Model,
             _ => Cause::Infra,
         }
@@ -60,6 +71,7 @@ impl StageError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Model(error) => error.hint(),
+            Self::Late(why) => why.hint(),
             Self::Sandbox(error) => error.hint(),
             Self::NotGiven => "give the same --localizer or --localization again",
             _ => "",
@@ -86,11 +98,25 @@ const LEAST_CONTEXT: usize = 1000;
 pub(crate) async fn ask_within<T>(
     tools: &Tools,
     budget: &mut usize,
+    make: impl FnMut(usize) -> (ModelRequest, T),
+) -> Result<(Vec<Completion>, T), StageError> {
+    ask_within_each(tools, budget, make, &|_| ()).await
+}
+
+/// As [`ask_within`]; calls `each` with each completion as soon as all samples before it have come
+/// too, thus in order. Completions of a prompt that is given up as too long may be among them.
+///
+/// # Errors
+/// As [`ask_within`].
+pub(crate) async fn ask_within_each<T>(
+    tools: &Tools,
+    budget: &mut usize,
     mut make: impl FnMut(usize) -> (ModelRequest, T),
+    each: &(dyn Fn(&Completion) + Sync),
 ) -> Result<(Vec<Completion>, T), StageError> {
     loop {
         let (request, beside) = make(*budget);
-        let replies = tools.model.complete(&request).await;
+        let replies = in_order(tools, &request, each).await;
         let overflow = replies.iter().find_map(|reply| match reply {
             Err(ModelError::ContextOverflow { detail, .. }) => Some(detail),
             _ => None,
@@ -107,6 +133,35 @@ pub(crate) async fn ask_within<T>(
             _ => return Ok((completions(tools, replies)?, beside)),
         }
     }
+}
+
+/// All replies, in order of the samples; `each` sees those before the first failure as they come.
+async fn in_order(
+    tools: &Tools,
+    request: &ModelRequest,
+    each: &(dyn Fn(&Completion) + Sync),
+) -> Vec<Result<Completion, ModelError>> {
+    let (sender, mut arrivals) = mpsc::unbounded_channel();
+    let asked = tools.model.stream(request, sender);
+    let sorted = async {
+        let (mut replies, mut next) = (BTreeMap::new(), request.samples.start);
+        while let Some((sample, reply)) = arrivals.recv().await {
+            let completion = reply.map(|reply| reply.completion(sample, false));
+            replies.insert(sample, completion);
+            loop {
+                match replies.get(&next) {
+                    Some(Ok(completion)) => each(completion),
+                    // A recording may lack a sample; what comes after it is as good.
+                    Some(Err(ModelError::NotRecorded { .. })) => {}
+                    _ => break,
+                }
+                next += 1;
+            }
+        }
+        replies.into_values().collect()
+    };
+    let ((), replies) = tokio::join!(asked, sorted);
+    replies
 }
 
 /// The completions of a request. A sample that a replay does not hold is left out, with a notice:

@@ -11,6 +11,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("event", &["artifact"]),
     // Anyone who makes temporary files.
     ("scratch", &[]),
+    // Limits that the model client, the sessions and the batch share.
+    ("queue", &[]),
+    ("budget", &[]),
     // Pure and synchronous.
     ("reward", &[]),
     // Its strict mode is the reward's own reader.
@@ -21,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("context", &["artifact", "source"]),
     ("retrieval", &["artifact", "source"]),
     // Edges: they see neither one another nor any stage.
-    ("llm", &["artifact", "event"]),
+    ("llm", &["artifact", "budget", "event", "queue"]),
     ("sandbox", &["artifact", "event", "scratch"]),
     ("repo", &["artifact", "event", "scratch"]),
     ("dataset", &["artifact", "scratch"]),
@@ -33,7 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("compare", &["artifact", "report", "store"]),
     ("merge", &["artifact", "compare", "llm", "store", "scratch"]),
     // What stages may touch of the outside, and the mechanism they share with the grader.
-    ("tools", &["index", "llm", "sandbox", "event"]),
+    ("tools", &["budget", "index", "llm", "queue", "sandbox", "event"]),
     ("base", &["patch", "repo"]),
     ("harness", &["artifact", "sandbox", "testlog"]),
     // The verbs: no store, report, config, dataset or evaluate.
@@ -42,6 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "artifact",
             "base",
+            "budget",
             "context",
             "event",
             "harness",
@@ -72,13 +76,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("images", &["artifact", "dataset", "event", "repo", "sandbox", "testlog", "scratch"]),
-    ("batch", &["artifact", "event", "pipeline", "store", "tools"]),
+    ("batch", &["artifact", "budget", "event", "pipeline", "queue", "store", "tools"]),
     ("config", &["sandbox", "stage"]),
     (
         "cli",
         &[
             "artifact",
             "batch",
+            "budget",
             "compare",
             "config",
             "dataset",

@@ -21,6 +21,7 @@ mod report;
 mod reward;
 mod reward_serve;
 mod runs;
+mod schedule;
 mod seeing;
 mod solve;
 #[path = "../standin/server.rs"]

@@ -66,6 +66,11 @@ pub(super) async fn complete(
         return fault.respond(shared.config.retry_after).await;
     }
     tokio::time::sleep(shared.config.latency).await;
+    if let Some(hold) = &shared.config.hold {
+        while (hold.0)(&asked.instance, &asked.stage, first) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
     let answer = completion(&shared, &asked, known);
     let mut counts = shared.counts();
     counts.total.answered += 1;

@@ -7,10 +7,11 @@ mod server;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use server::{Ordered, Rated, Rates, Standin, StandinConfig, Wrap};
+use server::{Hold, Ordered, Rated, Rates, Standin, StandinConfig, Wrap};
 
 /// Answers as a model of chosen quality, over real HTTP, from the gold patches of SWE-bench rows.
 /// For tests and demonstrations: what it "solves" says nothing about any model.
@@ -77,6 +78,9 @@ struct Args {
     /// What Retry-After says, in seconds
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     retry_after: f64,
+    /// Hold all answers back while this file exists
+    #[arg(long, value_name = "FILE")]
+    hold_while: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -119,6 +123,7 @@ impl Args {
             ordered: self.faults,
             rated: self.fault_rates,
             retry_after: self.retry_after,
+            hold: self.hold_while.map(|file| Hold(Arc::new(move |_, _, _| file.exists()))),
         })
     }
 }

@@ -59,6 +59,21 @@ pub(crate) struct StandinConfig {
     pub(crate) rated: Vec<Rated>,
     /// What `Retry-After` says, in seconds.
     pub(crate) retry_after: f64,
+    /// Answers that are held back.
+    pub(crate) hold: Option<Hold>,
+}
+
+/// Says of a request, by instance, stage and first sample, whether its answer is held back; asked
+/// again and again until it is not.
+#[derive(Clone)]
+pub(crate) struct Hold(pub(crate) Arc<Holds>);
+
+type Holds = dyn Fn(&str, &str, u32) -> bool + Send + Sync;
+
+impl std::fmt::Debug for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hold")
+    }
 }
 
 impl Default for StandinConfig {
@@ -78,6 +93,7 @@ impl Default for StandinConfig {
             ordered: Vec::new(),
             rated: Vec::new(),
             retry_after: 1.0,
+            hold: None,
         }
     }
 }

@@ -23,6 +23,7 @@ pub(crate) async fn localize(
         return without_model(args, output).await;
     }
     let stage_args = StageArgs {
+        budget: args.budget,
         run: args.target.into(),
         select: args.select,
         replay: args.replay,
@@ -32,7 +33,7 @@ pub(crate) async fn localize(
 }
 
 async fn without_model(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let settings = Settings::resolve(&args.settings, None)?;
+    let settings = Settings::within(&args.settings, &args.budget, None)?;
     if given::is_wanted(&settings) {
         return Err(CliError::usage(
             "--no-model ranks by retrieval, so a ranking cannot be handed in",

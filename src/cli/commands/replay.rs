@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifact::{InstanceId, InstanceOutcome};
+use crate::budget::Budget;
 use crate::cli::args::OutputArgs;
 use crate::cli::commands::stage;
 use crate::cli::error::{CliError, Kind};
@@ -55,10 +56,11 @@ pub(crate) async fn replay(args: ReplayArgs, output: &OutputArgs) -> Result<Exit
     let copies = matches!(replies, Replies::Journals(_));
     let reporting = Reporting::start(output, show, Some(&run.events_path()))?;
     let cancel = CancellationToken::new();
+    let unlimited = Arc::new(Budget::unlimited());
     session::watch_signals(cancel.clone(), true);
     let events = reporting.events.clone();
     let work = async {
-        let model = session::model(replies, &settings, &from, &events, &cancel).await?;
+        let model = session::model(replies, &settings, &from, &events, &cancel, &unlimited).await?;
         let runs = replaying::Runs { from: &from, to: &run, record, copies };
         replaying::all(runs, &job, &settings, plan, model, events.clone(), cancel.clone()).await
     };

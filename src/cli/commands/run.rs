@@ -11,7 +11,7 @@ use crate::cli::{print, select};
 use crate::pipeline::{Source, Stages};
 
 pub(crate) async fn run(args: RunArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let settings = Settings::resolve(&args.settings, None)?;
+    let settings = Settings::within(&args.settings, &args.budget, None)?;
     if args.settings.show_config {
         print(&settings.show())?;
         return Ok(ExitCode::SUCCESS);

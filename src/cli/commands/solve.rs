@@ -17,7 +17,7 @@ use crate::pipeline::{Source, Stages, prediction};
 use crate::repo::{self, Checkout};
 
 pub(crate) async fn solve(args: SolveArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let settings = Settings::resolve(&args.settings, None)?;
+    let settings = Settings::within(&args.settings, &args.budget, None)?;
     if args.settings.show_config {
         print(&settings.show())?;
         return Ok(ExitCode::SUCCESS);

@@ -20,7 +20,7 @@ pub(crate) async fn stage(
 ) -> Result<ExitCode, CliError> {
     let (_, record) = open(&args.run)?;
     let base = (&record.settings, args.run.join("run.json"));
-    let settings = Settings::resolve(&args.settings, Some(base))?;
+    let settings = Settings::within(&args.settings, &args.budget, Some(base))?;
     if args.settings.show_config {
         print(&settings.show())?;
         return Ok(ExitCode::SUCCESS);

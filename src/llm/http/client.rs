@@ -4,26 +4,33 @@ use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use reqwest::RequestBuilder;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
+use crate::artifact::Usage;
+use crate::budget::Exhausted;
 use crate::event::{EventKind, Events, with_causes};
 use crate::llm::http::config::HttpConfig;
+use crate::llm::http::gate::Gate;
+use crate::llm::http::pace::News;
 use crate::llm::http::retry;
 use crate::llm::http::transport::{Fault, Transport};
 use crate::llm::http::wire::{self, Template, Unusable};
 use crate::llm::{Arrival, Completion, ModelClient, ModelError, ModelRequest, Reply};
+use crate::queue::{Pass, Place};
+
+/// Bytes of a prompt that make a token, about, before the server has counted.
+const LETTERS: usize = 4;
 
 const CHAT: &str = "chat/completions";
 const MODELS: &str = "models";
 
-/// A model behind an HTTP endpoint. Clones share connections, permits and the count of requests.
+/// A model behind an HTTP endpoint. Clones share connections, limits and the count of requests.
 ///
 /// Connections to this machine go past any proxy; others honour `HTTP_PROXY`, `HTTPS_PROXY` and
 /// `NO_PROXY`. Certificates are checked against the system's trust roots, or those that
@@ -40,10 +47,53 @@ struct Inner {
     model: String,
     events: Events,
     cancel: CancellationToken,
-    permits: Semaphore,
+    gate: Gate,
     sent: AtomicU64,
     /// Set when the server turned out not to serve several choices in one answer.
     singles: AtomicBool,
+}
+
+/// What belongs to one exchange, however often it is tried.
+struct Turn<'a> {
+    events: &'a Events,
+    call: &'static str,
+    tail: &'static str,
+    place: Place,
+    /// Tokens of the prompt, about.
+    prompt: u64,
+    /// Answers wanted; 0 for a question that costs no tokens.
+    samples: u32,
+    /// Whether it has been sent once.
+    went_out: AtomicBool,
+}
+
+impl Turn<'_> {
+    fn going_out(&self) {
+        if self.samples > 0 && !self.went_out.swap(true, Ordering::Relaxed) {
+            let (call, samples) = (self.call.to_owned(), self.samples);
+            self.events.emit(EventKind::ModelAsked { call, samples });
+        }
+    }
+
+    fn failed(&self, samples: u32, reason: String) {
+        let call = self.call.to_owned();
+        self.events.emit(EventKind::ModelFailed { call, samples, reason });
+    }
+}
+
+/// What the parts of a request share.
+struct Asked<'a> {
+    request: &'a ModelRequest,
+    template: Template,
+    place: Place,
+}
+
+/// Why an attempt has to be repeated.
+struct Trouble {
+    error: ModelError,
+    reason: String,
+    /// The wait that the server asks for.
+    after: Option<Duration>,
 }
 
 impl HttpClient {
@@ -61,7 +111,7 @@ impl HttpClient {
         let mut inner = Inner {
             transport: Transport::new(&config)?,
             model: config.model.clone().unwrap_or_default(),
-            permits: Semaphore::new(config.concurrency.min(Semaphore::MAX_PERMITS)),
+            gate: Gate::new(config.concurrency, config.adaptive_concurrency, events.clone()),
             sent: AtomicU64::new(0),
             singles: AtomicBool::new(config.n_per_request == 1),
             config,
@@ -128,8 +178,12 @@ impl ModelClient for HttpClient {
         let Range { start, end } = request.samples;
         let chunks = (start..end).step_by(step as usize);
         let chunks = chunks.map(|first| first..end.min(first.saturating_add(step)));
-        let template = &Template::new(&inner.model, request, &inner.config.extra_body);
-        join_all(chunks.map(|samples| inner.answer(request, template, samples, &arrived))).await;
+        let asked = &Asked {
+            request,
+            template: Template::new(&inner.model, request, &inner.config.extra_body),
+            place: inner.gate.place(request),
+        };
+        join_all(chunks.map(|samples| inner.answer(asked, samples, &arrived))).await;
     }
 }
 
@@ -137,8 +191,7 @@ impl Inner {
     /// Answers `samples`, in one request if it can be.
     async fn answer(
         &self,
-        request: &ModelRequest,
-        template: &Template,
+        asked: &Asked<'_>,
         samples: Range<u32>,
         arrived: &UnboundedSender<Arrival>,
     ) {
@@ -150,7 +203,7 @@ impl Inner {
             samples.clone().for_each(|sample| send(sample, Err(again(error))));
         };
         let mut missing = samples.clone();
-        match self.chat(request, template, samples.clone()).await {
+        match self.chat(asked, samples.clone()).await {
             Ok(replies) => {
                 for (sample, reply) in samples.clone().zip(replies) {
                     send(sample, Ok(reply));
@@ -159,7 +212,7 @@ impl Inner {
             }
             Err(ModelError::Refused { status: 400 | 422 | 501, .. }) if samples.len() > 1 => {
                 // Is it `n` that the server refuses? If not, one more refusal tells.
-                match self.single(request, template, missing.start).await {
+                match self.single(asked, missing.start).await {
                     Ok(reply) => send(missing.start, Ok(reply)),
                     Err(error) => return fail(&error),
                 }
@@ -171,31 +224,22 @@ impl Inner {
             return;
         }
         if !self.singles.swap(true, Ordering::Relaxed) {
-            self.events.of(&request.instance).notice(
+            self.events.of(&asked.request.instance).notice(
                 "the model server does not give several answers to one request; asking one by one",
             );
         }
-        let single = async |sample| send(sample, self.single(request, template, sample).await);
+        let single = async |sample| send(sample, self.single(asked, sample).await);
         join_all(missing.map(single)).await;
     }
 
-    async fn single(
-        &self,
-        request: &ModelRequest,
-        template: &Template,
-        sample: u32,
-    ) -> Result<Reply, ModelError> {
-        let mut replies = self.chat(request, template, sample..sample + 1).await?;
+    async fn single(&self, asked: &Asked<'_>, sample: u32) -> Result<Reply, ModelError> {
+        let mut replies = self.chat(asked, sample..sample + 1).await?;
         Ok(replies.pop().expect("`chat` gives exactly one reply to one sample"))
     }
 
     /// One chat completion; as many replies as the server gives, for one sample exactly one.
-    async fn chat(
-        &self,
-        request: &ModelRequest,
-        template: &Template,
-        samples: Range<u32>,
-    ) -> Result<Vec<Reply>, ModelError> {
+    async fn chat(&self, asked: &Asked<'_>, samples: Range<u32>) -> Result<Vec<Reply>, ModelError> {
+        let Asked { request, template, place } = asked;
         let events = self.events.of(&request.instance);
         // Only when it is sent: hundreds of samples of a long prompt may wait for their turn.
         let build = || {
@@ -212,29 +256,32 @@ impl Inner {
             }
             other => other,
         };
-        let call = request.call.name();
-        let wanted = samples.end - samples.start;
-        let failed = |samples, reason| {
-            events.emit(EventKind::ModelFailed { call: call.to_owned(), samples, reason });
+        let spent = |replies: &Vec<Reply>| {
+            let mut sum = Usage::default();
+            replies.iter().for_each(|reply| sum += reply.usage);
+            sum
         };
-        // The budget may end before the first attempt, and then nothing was asked.
-        let went_out = AtomicBool::new(false);
-        let going_out = || {
-            if !went_out.swap(true, Ordering::Relaxed) {
-                let call = call.to_owned();
-                events.emit(EventKind::ModelAsked { call, samples: wanted });
-            }
+        let letters: usize = request.messages.iter().map(|message| message.content.len()).sum();
+        let turn = Turn {
+            events: &events,
+            call: request.call.name(),
+            tail: CHAT,
+            place: Place { index: samples.start, ..*place },
+            prompt: (letters / LETTERS) as u64,
+            samples: samples.end - samples.start,
+            went_out: AtomicBool::new(false),
         };
-        let answered = self.persist(&events, call, CHAT, going_out, build, read).await;
+        let answered = self.persist(&turn, build, read, spent).await;
         let (mut replies, seconds) = answered.inspect_err(|error| {
-            if went_out.load(Ordering::Relaxed) {
-                failed(wanted, with_causes(error));
+            // The budget may end before the first attempt, and then nothing was asked.
+            if turn.went_out.load(Ordering::Relaxed) {
+                turn.failed(turn.samples, with_causes(error));
             }
         })?;
         replies.truncate(samples.len());
-        let missing = wanted - u32::try_from(replies.len()).unwrap_or(wanted);
+        let missing = turn.samples - u32::try_from(replies.len()).unwrap_or(turn.samples);
         if missing > 0 {
-            failed(missing, "the answer holds fewer samples than were asked for".to_owned());
+            turn.failed(missing, "the answer holds fewer samples than were asked for".to_owned());
         }
         let seed = wire::request_seed(request, &samples);
         for (sample, reply) in samples.zip(&mut replies) {
@@ -252,58 +299,116 @@ impl Inner {
 
     async fn models(&self) -> Result<Vec<String>, ModelError> {
         let build = || self.transport.get(MODELS);
-        self.persist(&self.events, MODELS, MODELS, || (), build, wire::models)
-            .await
-            .map(|(list, _)| list)
+        let turn = Turn {
+            events: &self.events,
+            call: MODELS,
+            tail: MODELS,
+            place: Place::default(),
+            prompt: 0,
+            samples: 0,
+            went_out: AtomicBool::new(false),
+        };
+        let nothing = |_: &Vec<String>| Usage::default();
+        self.persist(&turn, build, wire::models, nothing).await.map(|(list, _)| list)
     }
 
     /// Sends until there is an answer, the trouble is final, or the attempts are used up. Gives the
-    /// answer and the seconds that its own attempt took. Cancelling drops what is under way.
+    /// answer and the seconds that its own attempt took. Cancelling drops what is under way; the end
+    /// of the budget does not.
     async fn persist<T>(
         &self,
-        events: &Events,
-        call: &str,
-        tail: &str,
-        going_out: impl Fn() + Sync,
+        turn: &Turn<'_>,
         build: impl Fn() -> Result<RequestBuilder, ModelError> + Sync,
         read: impl Fn(&[u8]) -> Result<T, Unusable> + Sync,
+        spent: impl Fn(&T) -> Usage + Sync,
     ) -> Result<(T, f64), ModelError> {
         self.unless_cancelled(async {
-            // Kept while waiting, so that a busy server is asked less, not by others instead.
-            let permit = self.permits.acquire().await;
-            let _permit = permit.map_err(|_| ModelError::Cancelled)?;
             let mut attempt = 1;
             loop {
-                self.spend()?;
-                going_out();
-                let started = Instant::now();
-                let body = self.transport.exchange(build()?).await;
-                let answer = body.and_then(|body| {
-                    read(&body).map_err(|unusable| self.transport.unusable(tail, unusable))
-                });
-                let (error, reason, after, sent) = match answer {
-                    Ok(answer) => return Ok((answer, started.elapsed().as_secs_f64())),
-                    Err(Fault::Final(error)) => return Err(error),
-                    Err(Fault::Passing { error, reason, after, sent }) => {
-                        (error, reason, after, sent)
+                // Left before waiting: a request that was refused must not keep others out.
+                let (error, reason, wait) = {
+                    let _pass = self.turn(turn).await?;
+                    match self.attempt(turn, &build, &read, &spent).await? {
+                        Ok(done) => return Ok(done),
+                        Err(trouble) => {
+                            let Trouble { error, reason, after } = trouble;
+                            let (first, max) = (self.config.first_wait, self.config.max_wait);
+                            if let Some(after) = after {
+                                self.gate.pause(after.min(max));
+                            }
+                            (error, reason, retry::wait(attempt, after, first, max))
+                        }
                     }
                 };
-                if !sent {
-                    self.sent.fetch_sub(1, Ordering::Relaxed);
-                }
                 if attempt >= self.config.max_attempts {
                     return Err(error);
                 }
-                let (first, max) = (self.config.first_wait, self.config.max_wait);
-                let wait = retry::wait(attempt, after, first, max);
-                let call = call.to_owned();
-                let seconds = wait.as_secs_f64();
-                events.emit(EventKind::ModelRetried { call, attempt, wait: seconds, reason });
-                tokio::time::sleep(wait).await;
+                let (call, seconds) = (turn.call.to_owned(), wait.as_secs_f64());
+                turn.events.emit(EventKind::ModelRetried { call, attempt, wait: seconds, reason });
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    why = self.config.budget.until_ended() => return Err(why.into()),
+                }
                 attempt += 1;
             }
         })
         .await
+    }
+
+    /// Waits for the right to send. Questions that cost no tokens are no matter of budgets.
+    async fn turn(&self, turn: &Turn<'_>) -> Result<Pass, ModelError> {
+        tokio::select! {
+            biased;
+            why = self.config.budget.until_ended(), if turn.samples > 0 => Err(why.into()),
+            pass = self.gate.enter(turn.place) => Ok(pass),
+        }
+    }
+
+    /// Sends once. The inner error is one that may pass.
+    async fn attempt<T>(
+        &self,
+        turn: &Turn<'_>,
+        build: &(impl Fn() -> Result<RequestBuilder, ModelError> + Sync),
+        read: &(impl Fn(&[u8]) -> Result<T, Unusable> + Sync),
+        spent: &(impl Fn(&T) -> Usage + Sync),
+    ) -> Result<Result<(T, f64), Trouble>, ModelError> {
+        let reserved = match turn.samples {
+            0 => None,
+            samples => Some(self.config.budget.reserve(turn.prompt, samples.into())?),
+        };
+        self.spend()?;
+        turn.going_out();
+        let sending = self.gate.sent();
+        let body = self.transport.exchange(build()?).await;
+        let answer = body.and_then(|body| {
+            read(&body).map_err(|unusable| self.transport.unusable(turn.tail, unusable))
+        });
+        match answer {
+            Ok(answer) => {
+                let usage = spent(&answer);
+                if let Some(reserved) = reserved {
+                    reserved.settle(
+                        usage.prompt_tokens,
+                        usage.completion_tokens,
+                        turn.samples.into(),
+                    );
+                    // Several answers of one request are made side by side.
+                    let tokens = usage.completion_tokens / u64::from(turn.samples);
+                    self.gate.note(News::Answered { call: turn.call, tokens }, sending, "");
+                }
+                Ok(Ok((answer, sending.at.elapsed().as_secs_f64())))
+            }
+            Err(Fault::Final(error)) => Err(error),
+            Err(Fault::Passing { error, reason, after, sent }) => {
+                if !sent {
+                    self.sent.fetch_sub(1, Ordering::Relaxed);
+                }
+                let refused = matches!(error, ModelError::Refused { status: 429 | 503, .. });
+                let news = if refused { News::Refused } else { News::Failed };
+                self.gate.note(news, sending, &reason);
+                Ok(Err(Trouble { error, reason, after }))
+            }
+        }
     }
 
     async fn unless_cancelled<T>(
@@ -322,7 +427,11 @@ impl Inner {
         let limit = self.config.max_requests.unwrap_or(u64::MAX);
         let more = |sent| (sent < limit).then_some(sent + 1);
         let spent = self.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        spent.map(|_| ()).map_err(|_| ModelError::Budget { limit })
+        spent.map(|_| ()).map_err(|_| {
+            let why = Exhausted::Requests { limit };
+            self.config.budget.end(why.clone());
+            why.into()
+        })
     }
 }
 
@@ -354,7 +463,7 @@ fn again(error: &ModelError) -> ModelError {
         ModelError::Garbled { url, detail } => {
             ModelError::Garbled { url: url.clone(), detail: detail.clone() }
         }
-        ModelError::Budget { limit } => ModelError::Budget { limit: *limit },
+        ModelError::Budget(why) => ModelError::Budget(why.clone()),
         ModelError::Config { detail } => ModelError::Config { detail: detail.clone() },
         ModelError::Journal { path, source } => ModelError::Journal {
             path: path.clone(),

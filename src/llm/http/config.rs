@@ -1,10 +1,12 @@
 //! What the HTTP client must know, and the address that follows from it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
 use serde_json::{Map, Value};
 
+use crate::budget::Budget;
 use crate::llm::{ModelError, Secret};
 
 /// Fields of the request body that the client itself decides.
@@ -28,14 +30,18 @@ pub struct HttpConfig {
     pub max_attempts: u32,
     /// Wait before the second attempt; it doubles with each further one. Default 1 s.
     pub first_wait: Duration,
-    /// Longest wait between two attempts, also if the server's `Retry-After` asks for more.
-    /// Default 60 s.
+    /// Longest wait between two attempts, also if the server's `Retry-After` asks for more; all
+    /// requests wait then. Default 60 s.
     pub max_wait: Duration,
     /// Samples asked for in one request: 1 sends single requests side by side, more uses `n`.
     /// Default 1.
     pub n_per_request: u32,
-    /// Requests under way at the same time, over all instances. Default 16.
+    /// Requests under way at the same time at most, over all instances. Default 16.
     pub concurrency: usize,
+    /// Whether fewer are sent while the server refuses, fails or becomes slow. Default true.
+    pub adaptive_concurrency: bool,
+    /// Tokens and time that may be spent. Default no limit.
+    pub budget: Arc<Budget>,
     /// Requests sent at most, repeated ones included. Default none.
     pub max_requests: Option<u64>,
     /// Further fields of the request body, such as `chat_template_kwargs`. They win over the
@@ -59,6 +65,8 @@ impl HttpConfig {
             max_wait: Duration::from_secs(60),
             n_per_request: 1,
             concurrency: 16,
+            adaptive_concurrency: true,
+            budget: Arc::new(Budget::unlimited()),
             max_requests: None,
             extra_body: Map::new(),
         }

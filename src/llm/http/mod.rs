@@ -2,6 +2,8 @@
 
 mod client;
 mod config;
+mod gate;
+mod pace;
 mod refusal;
 mod retry;
 mod transport;

@@ -143,10 +143,19 @@ pub async fn execute(
             run_candidate(tools, config, inputs, candidate, plan, regression, record)
         })
         .collect();
+    let mut late = None;
     while let Some(result) = results.next().await {
-        rows.extend(result?);
+        match result {
+            Ok(new) => rows.extend(new),
+            // The others finish the tests at which they are.
+            Err(error @ StageError::Late(_)) => late = Some(error),
+            Err(error) => return Err(error),
+        }
     }
     drop(results);
+    if let Some(late) = late {
+        return Err(late);
+    }
     rows.sort_by(|a, b| (a.subject, a.kind, &a.test).cmp(&(b.subject, b.kind, &b.test)));
     Ok(rows)
 }
@@ -227,6 +236,7 @@ async fn run_candidate(
             save(tools, new)?;
         }
         for test in &plan.scripts {
+            tools.may_go_on()?;
             let row = lab.script(test, Duration::from_secs(config.timeout)).await?;
             save(tools, vec![row])?;
         }

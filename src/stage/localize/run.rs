@@ -242,7 +242,7 @@ impl Asking<'_> {
                 },
                 Err(
                     error @ (ModelError::Cancelled
-                    | ModelError::Budget { .. }
+                    | ModelError::Budget(_)
                     | ModelError::Unreachable { .. }),
                 ) => return Err(error.into()),
                 Err(error) => {

@@ -2,12 +2,13 @@
 //!
 //! Only a script that says `Issue reproduced` on the unpatched repository may judge candidates.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use crate::artifact::{
     BaseVerdict, Execution, Instance, Localization, Outcome, ReproductionTest, Subject, TestId,
@@ -85,6 +86,21 @@ pub async fn scripts(
     seed: Option<u64>,
     about: &About<'_>,
 ) -> Result<Vec<ReproductionTest>, StageError> {
+    let (arrived, _) = mpsc::unbounded_channel();
+    draw(tools, config, prompts, tokens, seed, about, &arrived).await
+}
+
+/// As [`scripts`], and sends each as soon as it and all before it are there: what is then done with
+/// them does not depend on which answer came first.
+async fn draw(
+    tools: &Tools,
+    config: &ReproduceConfig,
+    prompts: &Prompts,
+    tokens: &TokenCounter,
+    seed: Option<u64>,
+    about: &About<'_>,
+    arrived: &UnboundedSender<ReproductionTest>,
+) -> Result<Vec<ReproductionTest>, StageError> {
     let files: Vec<ContextFile> = about
         .at
         .ranked
@@ -115,14 +131,20 @@ pub async fn scripts(
         (request, ())
     };
     let mut budget = config.context_tokens;
-    let (completions, _) = crate::stage::ask_within(tools, &mut budget, ask).await?;
+    let each = |completion: &Completion| {
+        // Whoever went away needs no scripts.
+        let _ = arrived.send(extract(completion));
+    };
+    let (completions, ()) = crate::stage::ask_within_each(tools, &mut budget, ask, &each).await?;
     Ok(completions.iter().map(extract).collect())
 }
 
-/// Draws scripts and runs each class of them once on the base commit.
+/// Draws scripts and runs each class of them once on the base commit, while others are still being
+/// drawn.
 ///
 /// # Errors
-/// [`StageError`] when the model cannot be asked or no sandbox be had.
+/// [`StageError`] when the model cannot be asked or no sandbox be had. What was under way then is
+/// waited for and recorded.
 pub async fn reproduce(
     tools: &Tools,
     config: &ReproduceConfig,
@@ -133,38 +155,15 @@ pub async fn reproduce(
     record: Record<'_>,
 ) -> Result<Vec<ReproductionTest>, StageError> {
     let about = About { instance: inputs.instance, at: inputs.at, checkout: inputs.checkout };
-    let mut tests = scripts(tools, config, prompts, tokens, seed, &about).await?;
-
-    let done: HashMap<&str, &ReproductionTest> =
-        inputs.done.iter().map(|test| (test.class.as_str(), test)).collect();
-    let mut verdicts: BTreeMap<String, (BaseVerdict, String)> = BTreeMap::new();
-    let mut to_run: Vec<ReproductionTest> = Vec::new();
-    for test in tests.iter().filter(|test| !test.source.is_empty()) {
-        if let Some(known) = done.get(test.class.as_str()) {
-            verdicts.insert(test.class.clone(), (known.base, known.reason.clone()));
-        } else if !to_run.iter().any(|queued| queued.class == test.class) {
-            to_run.push(test.clone());
-        }
-    }
-
+    let (sender, arrived) = mpsc::unbounded_channel();
+    let drawing = async move {
+        // The sender ends with the drawing, and with it the runs.
+        draw(tools, config, prompts, tokens, seed, &about, &sender).await
+    };
     let timeout = Duration::from_secs(config.timeout);
-    // The session semaphore bounds what runs at the same time.
-    let mut runs: FuturesUnordered<_> = to_run
-        .into_iter()
-        .map(|test| async move {
-            let run = run_on_base(tools, inputs, &test, timeout).await;
-            (test, run)
-        })
-        .collect();
-    while let Some((mut test, run)) = runs.next().await {
-        let run = run?;
-        (test.base, test.reason) = describe(&run);
-        tools.events.emit(executed(&test, &run));
-        record(&test).map_err(StageError::Record)?;
-        verdicts.insert(test.class.clone(), (test.base, test.reason.clone()));
-    }
-    drop(runs);
-
+    let running = run_all(tools, inputs, arrived, timeout, record);
+    let (tests, verdicts) = tokio::join!(drawing, running);
+    let (mut tests, verdicts) = (tests?, verdicts?);
     for test in &mut tests {
         if let Some((base, reason)) = verdicts.get(&test.class)
             && !test.source.is_empty()
@@ -174,6 +173,59 @@ pub async fn reproduce(
         }
     }
     Ok(tests)
+}
+
+/// What running a script on the base commit said, and why, by class.
+type Verdicts = BTreeMap<String, (BaseVerdict, String)>;
+
+/// Runs the first script of each class that arrives, unless an earlier process has.
+async fn run_all(
+    tools: &Tools,
+    inputs: &Inputs<'_>,
+    mut arrived: UnboundedReceiver<ReproductionTest>,
+    timeout: Duration,
+    record: Record<'_>,
+) -> Result<Verdicts, StageError> {
+    let done: HashMap<&str, &ReproductionTest> =
+        inputs.done.iter().map(|test| (test.class.as_str(), test)).collect();
+    let mut verdicts = Verdicts::new();
+    let mut begun: HashSet<String> = HashSet::new();
+    // The sessions bound what runs at the same time.
+    let mut runs = FuturesUnordered::new();
+    let (mut open, mut late) = (true, None);
+    while open || !runs.is_empty() {
+        let (mut test, run): (ReproductionTest, Result<ScriptRun, StageError>) = tokio::select! {
+            next = arrived.recv(), if open => {
+                let Some(test) = next else {
+                    open = false;
+                    continue;
+                };
+                if let Some(known) = done.get(test.class.as_str()) {
+                    verdicts.insert(test.class, (known.base, known.reason.clone()));
+                } else if !test.source.is_empty() && begun.insert(test.class.clone()) {
+                    runs.push(async move {
+                        let run = run_on_base(tools, inputs, &test, timeout).await;
+                        (test, run)
+                    });
+                }
+                continue;
+            }
+            Some(ended) = runs.next() => ended,
+        };
+        let run = match run {
+            // The others finish.
+            Err(error @ StageError::Late(_)) => {
+                late = Some(error);
+                continue;
+            }
+            run => run?,
+        };
+        (test.base, test.reason) = describe(&run);
+        tools.events.emit(executed(&test, &run));
+        record(&test).map_err(StageError::Record)?;
+        verdicts.insert(test.class, (test.base, test.reason));
+    }
+    late.map_or(Ok(verdicts), Err)
 }
 
 /// The tests that judge candidates: one a reproducing class (its first sample), most frequent

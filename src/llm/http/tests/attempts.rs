@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 
+use crate::budget::Exhausted;
 use crate::event::{EventKind, Events};
 use crate::llm::test_server::{Answer, TestServer, chat, drain, echo, quick, request};
 use crate::llm::{HttpClient, HttpConfig, ModelClient, ModelError};
@@ -238,7 +239,7 @@ async fn the_budget_counts_what_is_sent_repeats_too() {
     let twin = client.clone();
     assert!(only(&twin).await.is_ok());
     let error = only(&client).await.unwrap_err();
-    assert!(matches!(error, ModelError::Budget { limit: 3 }), "{error}");
+    assert!(matches!(error, ModelError::Budget(Exhausted::Requests { limit: 3 })), "{error}");
     assert_eq!((server.seen().len(), twin.requests_sent()), (3, 3));
 }
 

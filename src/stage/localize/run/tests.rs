@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::artifact::{InstanceId, Usage};
+use crate::budget::{Budget, Exhausted};
 use crate::event::{Event, EventKind, Events};
 use crate::llm::{Completion, ModelClient, NoAnswer};
 use crate::repo::testing::TestRepo;
@@ -32,7 +33,7 @@ impl ModelClient for Scripted {
         let completion = |(sample, reply): (u32, Result<Result<&str, _>, _>)| {
             let answer = reply?.map(str::to_owned);
             let usage = Usage::default();
-            let written = String::new();
+            let written = answer.clone().unwrap_or_default();
             Ok(Completion { sample, answer, written, truncated: false, usage, journaled: false })
         };
         samples.map(completion).collect()
@@ -90,6 +91,8 @@ fn scene(files: &[(&str, &str)], issue: &str, replies: Vec<Replies>) -> Scene {
         sessions: Arc::new(crate::tools::Sessions::new(std::num::NonZeroUsize::MIN)),
         events: sender,
         cancel: CancellationToken::new(),
+        budget: Arc::new(Budget::unlimited()),
+        age: 0,
     };
     let config = LocalizeConfig {
         localizer: Localizer::Fused,
@@ -297,8 +300,12 @@ async fn one_failed_sample_is_lost_alone_and_lasting_failures_end_the_stage() {
     assert_eq!(some.run().await.unwrap().samples, [vec![], vec!["pkg/url.py".to_owned()]]);
     let none = scene(FILES, ISSUE, vec![vec![Err(refused()), Err(refused())]]);
     assert!(matches!(none.run().await, Err(StageError::Model(ModelError::Refused { .. }))));
-    let budget = scene(FILES, ISSUE, vec![vec![good(), Err(ModelError::Budget { limit: 1 })]]);
-    assert!(matches!(budget.run().await, Err(StageError::Model(ModelError::Budget { .. }))));
+    let budget = scene(
+        FILES,
+        ISSUE,
+        vec![vec![good(), Err(ModelError::Budget(Exhausted::Requests { limit: 1 }))]],
+    );
+    assert!(matches!(budget.run().await, Err(StageError::Model(ModelError::Budget(_)))));
     let cancelled = scene(FILES, ISSUE, Vec::new());
     cancelled.tools.cancel.cancel();
     assert!(cancelled.run().await.unwrap_err().is_cancelled());
