@@ -19,6 +19,7 @@ mod issue;
 mod job;
 mod pack_args;
 mod ranking;
+mod readiness;
 mod reaper;
 mod replaying;
 mod runner;
@@ -106,7 +107,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
             commands::inventory::prune(&args, output).await
         }
         Command::Index(command) => commands::index::index(command, output).await,
-        Command::Dataset(command) => commands::dataset::dataset(command, output),
+        Command::Dataset(command) => commands::dataset::dataset(command, output).await,
         Command::Doctor(args) => commands::doctor::doctor(args, output).await,
         Command::Reap => reaper::reap().await,
     }

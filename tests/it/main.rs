@@ -8,12 +8,14 @@ mod grading;
 mod harness;
 #[cfg(unix)]
 mod hosts;
+mod hub;
 mod index;
 mod leftovers;
 mod localizer;
 mod outside;
 mod pack;
 mod packages;
+mod parquet_rows;
 mod report;
 mod reward;
 mod reward_serve;
