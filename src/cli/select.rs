@@ -46,15 +46,15 @@ pub(crate) fn open_dataset(
 }
 
 /// Opens the dataset of a run that may have begun: one of the hub stays at the commit that the run
-/// took, so that its rows do not change between two starts.
+/// took, so that its rows do not change between two starts, or before they are graded.
 pub(crate) fn dataset_of_run(
     name: &str,
-    run: &Path,
+    run: Option<&Path>,
     config: &Config,
     output: &OutputArgs,
 ) -> Result<Dataset, CliError> {
-    let begun = run.join("run.json").exists();
-    let record = if begun { RunDir::create(run)?.record()? } else { None };
+    let begun = run.filter(|run| run.join("run.json").exists());
+    let record = begun.map(|run| RunDir::create(run)?.record()).transpose()?.flatten();
     let pinned = record.filter(|record| record.dataset == name).and_then(|run| run.pinned_dataset);
     open_dataset(pinned.as_deref().unwrap_or(name), config, output)
 }

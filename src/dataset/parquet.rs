@@ -192,12 +192,12 @@ mod tests {
         assert!(matches!(rows(b"PAR1"), Err(ParquetFault::File(_))));
         assert!(matches!(rows(&good[..good.len() - 9]), Err(ParquetFault::File(_))));
         let mut failed = 0;
-        for at in 0..good.len() {
+        for at in (0..good.len()).step_by(7) {
             let mut bad = good.clone();
             bad[at] ^= 0x55;
             // Damage in a value may go unseen; what counts is that nothing ends the process.
             failed += usize::from(rows(&bad).is_err());
         }
-        assert!(failed > good.len() / 4, "{failed} of {}", good.len());
+        assert!(failed > good.len() / 28, "{failed} of {}", good.len());
     }
 }

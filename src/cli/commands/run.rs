@@ -17,7 +17,7 @@ pub(crate) async fn run(args: RunArgs, output: &OutputArgs) -> Result<ExitCode, 
         return Ok(ExitCode::SUCCESS);
     }
     let run = args.place.run.unwrap_or_else(select::default_run_dir);
-    let dataset = select::dataset_of_run(&args.dataset, &run, &settings.config, output)?;
+    let dataset = select::dataset_of_run(&args.dataset, Some(&run), &settings.config, output)?;
     let instances = select::select(&dataset, &args.select)?;
     if args.place.dry_run {
         let ids: String = instances.iter().map(|instance| format!("{}\n", instance.id)).collect();

@@ -28,12 +28,8 @@ pub(crate) async fn solve(args: SolveArgs, output: &OutputArgs) -> Result<ExitCo
         (None, None) => return Err(CliError::usage("give --instance or --repo")),
     };
     if args.place.dry_run {
-        say(&format!(
-            "{} at {} would go to {}",
-            instance.id,
-            instance.base_commit,
-            job.run.display()
-        ));
+        let (id, commit, run) = (&instance.id, &instance.base_commit, job.run.display());
+        say(&format!("{id} at {commit} would go to {run}"));
         return Ok(ExitCode::SUCCESS);
     }
     let finished = job::run(job, &settings, output).await?;
@@ -87,7 +83,8 @@ fn of_dataset(
     output: &OutputArgs,
 ) -> Result<(Instance, Job), CliError> {
     let name = args.dataset.as_deref().unwrap_or("sample");
-    let dataset = select::open_dataset(name, &settings.config, output)?;
+    let run = args.place.run.as_deref();
+    let dataset = select::dataset_of_run(name, run, &settings.config, output)?;
     let instance = select::find(&dataset, id)?;
     let source = Source::Among {
         dir: select::repos_dir(&settings.config, name)?,
