@@ -252,9 +252,7 @@ fn unreachable(hub: &Hub, name: &HubName, url: &str, error: &reqwest::Error) -> 
     }
     HubError::Unreachable {
         url: url.to_owned(),
-        id: name.id.clone(),
-        revision: name.revision.clone(),
-        split: name.split.clone(),
+        wanted: Box::new(name.clone()),
         cache: hub.cache.clone(),
         cause: words,
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::dataset::hub::HubName;
+
 /// Why a dataset of the hub cannot be had; each names what was tried.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
@@ -18,17 +20,10 @@ pub enum HubError {
         problem: &'static str,
     },
     /// No network is to be used, and the cache does not hold it.
-    #[error(
-        "{id} (revision {revision}, split {split}) is not in {cache}, and {variable} forbids to \
-         fetch it"
-    )]
+    #[error("{wanted} is not in {cache}, and {variable} forbids to fetch it")]
     Offline {
-        /// Repository.
-        id: String,
-        /// Revision that was asked for.
-        revision: String,
-        /// Split.
-        split: String,
+        /// What was asked for.
+        wanted: Box<HubName>,
         /// Where it was looked for.
         cache: PathBuf,
         /// The variable that says so.
@@ -37,19 +32,12 @@ pub enum HubError {
         other: Vec<String>,
     },
     /// The hub does not answer, and the cache does not hold it.
-    #[error(
-        "cannot reach {url}, and {id} (revision {revision}, split {split}) is not in {cache}: \
-         {cause}"
-    )]
+    #[error("cannot reach {url}, and {wanted} is not in {cache}: {cause}")]
     Unreachable {
         /// What was asked.
         url: String,
-        /// Repository.
-        id: String,
-        /// Revision that was asked for.
-        revision: String,
-        /// Split.
-        split: String,
+        /// What was asked for.
+        wanted: Box<HubName>,
         /// Where it was looked for.
         cache: PathBuf,
         /// The innermost words.
@@ -156,11 +144,11 @@ impl HubError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Offline { id, other, .. } if !other.is_empty() => {
-                format!("cached in whole or in part: {id}@{}", other.join(", @"))
+            Self::Offline { wanted, other, .. } if !other.is_empty() => {
+                format!("cached in whole or in part: {}@{}", wanted.id, other.join(", @"))
             }
-            Self::Offline { id, cache, variable, .. } => format!(
-                "unset {variable}; or run `agent dataset fetch {id}` where there is a network and \
+            Self::Offline { wanted, cache, variable, .. } => format!(
+                "unset {variable}; or run `agent dataset fetch {wanted}` where there is a network and \
                  copy {} here; or give the path of a .parquet or .jsonl file",
                 cache.display()
             ),

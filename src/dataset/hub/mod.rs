@@ -213,9 +213,7 @@ fn on_thread<T: Send>(
 
 fn not_cached(cache: &Cache, name: &HubName, hub: &Hub, variable: &'static str) -> HubError {
     HubError::Offline {
-        id: name.id.clone(),
-        revision: name.revision.clone(),
-        split: name.split.clone(),
+        wanted: Box::new(name.clone()),
         cache: hub.cache.clone(),
         variable,
         other: cache.commits(),
