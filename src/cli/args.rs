@@ -208,7 +208,8 @@ pub(crate) struct SolveArgs {
     /// Instance of the dataset
     #[arg(long, value_name = "ID")]
     pub(crate) instance: Option<String>,
-    /// Dataset: sample, packages, or a .jsonl or .json file [default: sample]
+    /// Dataset: sample, packages, verified, lite, full, owner/name of the Hugging Face hub, or a
+    /// .jsonl, .json or .parquet file [default: sample]
     #[arg(long, value_name = "D", requires = "instance")]
     pub(crate) dataset: Option<String>,
     /// Your own repository
@@ -261,7 +262,8 @@ pub(crate) struct SelectArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Dataset: sample, packages, or a .jsonl or .json file
+    /// Dataset: sample, packages, verified, lite, full, owner/name of the Hugging Face hub, or a
+    /// .jsonl, .json or .parquet file
     #[arg(default_value = "sample", value_name = "DATASET")]
     pub(crate) dataset: String,
     #[command(flatten)]
@@ -358,7 +360,8 @@ pub(crate) enum ImagesCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImagesArgs {
-    /// Dataset: sample, packages, or a .jsonl or .json file
+    /// Dataset: sample, packages, verified, lite, full, owner/name of the Hugging Face hub, or a
+    /// .jsonl, .json or .parquet file
     #[arg(value_name = "DATASET")]
     pub(crate) dataset: String,
     #[command(flatten)]
@@ -408,11 +411,20 @@ pub(crate) struct BuildArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DatasetCommand {
-    /// Datasets that are known by name
+    /// Datasets that are known by name, and which of them are on this machine
     List,
-    /// What the rows of a dataset lack, and for which stage
+    /// Fetch a dataset of the Hugging Face hub into the hub's cache, for machines without a network
+    Fetch {
+        /// verified, lite, full, or owner/name, each with @REVISION, :SPLIT or both after it
+        #[arg(value_name = "DATASET")]
+        dataset: String,
+        #[command(flatten)]
+        settings: Box<SettingsArgs>,
+    },
+    /// What the rows of a dataset lack, and for which stage; -v names all rows
     Check {
-        /// Dataset: sample, packages, or a .jsonl or .json file
+        /// Dataset: sample, packages, verified, lite, full, owner/name of the Hugging Face hub, or a
+        /// .jsonl, .json or .parquet file
         #[arg(value_name = "DATASET")]
         dataset: String,
         #[command(flatten)]

@@ -110,7 +110,8 @@ impl From<PromptError> for CliError {
 impl From<DatasetError> for CliError {
     fn from(error: DatasetError) -> Self {
         let hint = error.hint();
-        let made = Self::from_error(Kind::Usage, error);
+        let kind = if error.is_environment() { Kind::Environment } else { Kind::Usage };
+        let made = Self::from_error(kind, error);
         match hint {
             Some(hint) => made.hint(hint),
             None => made,

@@ -15,7 +15,8 @@ from tables of its own, so give rows that hold that one. evaluation/grading.md l
 #[derive(Debug, Args)]
 #[command(after_help = RULES_HELP)]
 pub(crate) struct EvaluateArgs {
-    /// Dataset: sample, packages, or a .jsonl or .json file
+    /// Dataset: sample, packages, verified, lite, full, owner/name of the Hugging Face hub, or a
+    /// .jsonl, .json or .parquet file
     #[arg(value_name = "DATASET")]
     pub(crate) dataset: String,
     /// Predictions (.jsonl or .json), or `gold` for the reference patches

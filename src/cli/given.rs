@@ -47,7 +47,7 @@ fn of_gold(settings: &Settings, job: &Job) -> Result<BTreeMap<InstanceId, Locali
         let error = "--localizer oracle needs a reference patch, and an issue of your own has none";
         return Err(CliError::usage(error).hint("take fused, retrieval, model or mini"));
     }
-    let dataset = select::open_dataset(&job.dataset, &settings.config)?;
+    let dataset = select::reopen_dataset(&job.dataset, job.pinned.as_ref(), &settings.config)?;
     let mut given = BTreeMap::new();
     for instance in &job.instances {
         let gold = dataset.gold(&instance.id).ok_or_else(|| {

@@ -78,7 +78,8 @@ pub(crate) fn dataset(
 ) -> Result<(Vec<Known>, Vec<String>), CliError> {
     let base = Some((&record.settings, run.path().join("run.json")));
     let settings = Settings::resolve(&SettingsArgs::default(), base)?;
-    let opened = select::open_dataset(&record.dataset, &settings.config);
+    let opened =
+        select::reopen_dataset(&record.dataset, record.pinned_dataset.as_ref(), &settings.config);
     let note = match opened {
         Ok(dataset) if dataset.digest() == record.dataset_digest => {
             let rows = dataset.rows().iter().map(|row| Known {

@@ -13,6 +13,7 @@ use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
 use crate::cli::{given, given_tests, limits, select};
+use crate::dataset::Dataset;
 use crate::pipeline::{Plan, Source, Stages};
 use crate::store::{RunDir, RunRecord};
 
@@ -22,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) dataset: String,
     /// SHA-256 of its bytes.
     pub(crate) digest: String,
+    /// For a dataset of the hub, the name that opens just these rows again.
+    pub(crate) pinned: Option<String>,
     pub(crate) instances: Vec<Instance>,
     pub(crate) source: Source,
     pub(crate) run: PathBuf,
@@ -31,6 +34,17 @@ pub(crate) struct Job {
     pub(crate) replay: Option<Option<PathBuf>>,
     /// Whether `run.json` is written; stage commands leave it as it is.
     pub(crate) record: bool,
+}
+
+impl Job {
+    /// Notes which rows the instances were taken from.
+    pub(crate) fn with_rows_of(self, dataset: &Dataset) -> Self {
+        Self {
+            digest: dataset.digest().to_owned(),
+            pinned: dataset.pinned().map(ToString::to_string),
+            ..self
+        }
+    }
 }
 
 /// What came out.
@@ -86,6 +100,7 @@ pub(crate) async fn run(
                 images: before.as_ref().map_or_else(BTreeMap::new, |run| run.images.clone()),
                 dataset: job.dataset.clone(),
                 dataset_digest: job.digest.clone(),
+                pinned_dataset: job.pinned.clone(),
                 model: model.model().to_owned(),
                 sandbox: taken,
                 prompts: plan.prompts.digests().clone(),

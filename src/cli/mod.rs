@@ -22,6 +22,7 @@ mod limits;
 mod look_args;
 mod pack_args;
 mod ranking;
+mod readiness;
 mod reaper;
 mod replaying;
 mod runner;
@@ -110,7 +111,7 @@ async fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
             commands::inventory::prune(&args, output).await
         }
         Command::Index(command) => commands::index::index(command, output).await,
-        Command::Dataset(command) => commands::dataset::dataset(command, output),
+        Command::Dataset(command) => commands::dataset::dataset(command, output).await,
         Command::Doctor(args) => commands::doctor::doctor(args, output).await,
         Command::Completions(args) => commands::completions::completions(&args),
         Command::Man(args) => commands::completions::man(&args, output),

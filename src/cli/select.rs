@@ -6,10 +6,12 @@ use regex::Regex;
 use sha2::{Digest, Sha256};
 
 use crate::artifact::{Instance, InstanceId};
-use crate::cli::args::SelectArgs;
+use crate::cli::args::{OutputArgs, SelectArgs};
 use crate::cli::error::{CliError, Kind};
+use crate::cli::say;
 use crate::config::Config;
-use crate::dataset::{self, Dataset, ImageNaming, ImageTemplate};
+use crate::dataset::{self, Dataset, Hub, HubName, ImageNaming, ImageTemplate};
+use crate::store::RunDir;
 
 /// `$AGENT_CACHE`, else `~/.cache/agent` (or what XDG_CACHE_HOME says).
 pub(crate) fn cache_dir() -> Result<PathBuf, CliError> {
@@ -23,8 +25,50 @@ pub(crate) fn cache_dir() -> Result<PathBuf, CliError> {
         .ok_or_else(|| CliError::usage("no home directory").hint("set AGENT_CACHE to a directory"))
 }
 
-/// Opens a dataset by name or path.
-pub(crate) fn open_dataset(name: &str, config: &Config) -> Result<Dataset, CliError> {
+/// Opens a dataset by name or path; what is fetched for it, and which commit of the hub it is, is
+/// said on standard error.
+pub(crate) fn open_dataset(
+    name: &str,
+    config: &Config,
+    output: &OutputArgs,
+) -> Result<Dataset, CliError> {
+    let note = |text: &str| {
+        if !output.quiet {
+            say(&format!("note: {text}"));
+        }
+    };
+    let dataset = open(name, config, &note)?;
+    if let Some(HubName { id, revision, split }) = dataset.pinned() {
+        let commit = revision.get(..12).unwrap_or(revision);
+        note(&format!("{name} is {id} at {commit}, split {split}, {} rows", dataset.len()));
+    }
+    Ok(dataset)
+}
+
+/// Opens the dataset of a run that may have begun: one of the hub stays at the commit that the run
+/// took, so that its rows do not change between two starts, or before they are graded.
+pub(crate) fn dataset_of_run(
+    name: &str,
+    run: Option<&Path>,
+    config: &Config,
+    output: &OutputArgs,
+) -> Result<Dataset, CliError> {
+    let begun = run.filter(|run| run.join("run.json").exists());
+    let record = begun.map(|run| RunDir::create(run)?.record()).transpose()?.flatten();
+    let pinned = record.filter(|record| record.dataset == name).and_then(|run| run.pinned_dataset);
+    open_dataset(pinned.as_deref().unwrap_or(name), config, output)
+}
+
+/// Opens a run's dataset again, the hub's at the commit that the run took; silently.
+pub(crate) fn reopen_dataset(
+    name: &str,
+    pinned: Option<&String>,
+    config: &Config,
+) -> Result<Dataset, CliError> {
+    open(pinned.map_or(name, String::as_str), config, &|_| {})
+}
+
+fn open(name: &str, config: &Config, note: &(dyn Fn(&str) + Sync)) -> Result<Dataset, CliError> {
     let template = &config.dataset.image_template;
     let naming = if template.is_empty() {
         ImageNaming::Official
@@ -33,7 +77,7 @@ pub(crate) fn open_dataset(name: &str, config: &Config) -> Result<Dataset, CliEr
             template.parse().map_err(|error| CliError::from_error(Kind::Usage, error))?;
         ImageNaming::Template(template)
     };
-    Ok(dataset::open(name, &cache_dir()?, &naming)?)
+    Ok(dataset::open(name, &cache_dir()?, &naming, &Hub::from_env(), note)?)
 }
 
 /// Where repositories lie; the bundled sample's are laid out there first, and a built dataset's

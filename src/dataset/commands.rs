@@ -27,7 +27,8 @@ const COMMANDS: [(&str, &str, &str); 12] = [
 ];
 
 /// Whether official images of this repository exist.
-pub(super) fn is_benchmark_repo(repo: &str) -> bool {
+#[must_use]
+pub fn is_benchmark_repo(repo: &str) -> bool {
     COMMANDS.iter().any(|(name, ..)| *name == repo)
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::dataset::{HubError, ParquetFault};
+
 /// Where in a dataset something is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -11,6 +13,8 @@ pub enum Place {
     Line(usize),
     /// Entry of a `.json` file, from 1.
     Entry(usize),
+    /// Row of a `.parquet` file, from 1.
+    Row(usize),
 }
 
 impl fmt::Display for Place {
@@ -18,6 +22,7 @@ impl fmt::Display for Place {
         match self {
             Self::Line(line) => write!(f, "line {line}"),
             Self::Entry(entry) => write!(f, "entry {entry}"),
+            Self::Row(row) => write!(f, "row {row}"),
         }
     }
 }
@@ -34,14 +39,46 @@ pub enum DatasetError {
         #[source]
         source: io::Error,
     },
-    /// The name ends in something else than `.jsonl` or `.json`.
-    #[error("dataset {path} is {found}, but rows are read from .jsonl and .json files")]
+    /// The name ends in something else than those of files with rows.
+    #[error(
+        "dataset {path} is {found}, but rows are read from .jsonl, .json and .parquet files and \
+         from folders of .parquet files"
+    )]
     Kind {
         /// The file.
         path: PathBuf,
         /// What it is instead.
         found: &'static str,
     },
+    /// A compressed file that cannot be unpacked.
+    #[error("dataset {path} cannot be unpacked")]
+    Unpack {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        #[source]
+        source: io::Error,
+    },
+    /// A parquet file that cannot be read.
+    #[error("cannot read dataset {path}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ParquetFault,
+    },
+    /// A folder whose parquet files do not say which are meant.
+    #[error("dataset {path} {why}")]
+    Split {
+        /// The folder.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// A dataset of the hub that cannot be had.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// Not UTF-8.
     #[error("dataset {path}, {place}: the text is not UTF-8")]
     Encoding {
@@ -109,8 +146,8 @@ pub enum DatasetError {
         place: Place,
         /// The id.
         id: String,
-        /// The earlier row.
-        first: Place,
+        /// The earlier row, with its file if that is another.
+        first: String,
     },
     /// No rows.
     #[error("dataset {path} holds no rows")]
@@ -134,33 +171,24 @@ pub enum DatasetError {
         /// The file that should be there.
         path: PathBuf,
     },
-    /// A dataset that would have to be downloaded.
-    #[error("dataset {name} cannot be downloaded by this version")]
-    Remote {
-        /// Its name.
-        name: String,
-    },
 }
 
 impl DatasetError {
+    /// Whether the surroundings are at fault and not what was asked for.
+    #[must_use]
+    pub fn is_environment(&self) -> bool {
+        matches!(self, Self::Hub(error) if error.is_environment())
+    }
+
     /// What the user can do about it, where one thing mends it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Kind { found: "a parquet file", .. } => Some(
-                "parquet comes with whole-benchmark support; until then convert it: python -c \
-                 \"import sys, pandas; pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], \
-                 orient='records', lines=True)\" rows.parquet rows.jsonl"
-                    .to_owned(),
-            ),
             Self::NotBuilt { name, .. } => {
                 Some(format!("build it with `agent images build {name}`"))
             }
-            Self::Remote { .. } => Some(
-                "downloading comes with whole-benchmark support; give the path of a local .jsonl \
-                 or .json file with the rows instead"
-                    .to_owned(),
-            ),
+            Self::Hub(error) => error.hint(),
+            Self::Split { .. } => Some("give the path of one of its files".to_owned()),
             _ => None,
         }
     }

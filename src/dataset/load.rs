@@ -1,21 +1,20 @@
-//! Reads a file of rows, all of it or none: an unusable row is an error that says where it is.
+//! Rows that were read, with unique ids: all of a source or none.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::artifact::{Instance, InstanceId};
-use crate::dataset::fields::{Fields, kind};
-use crate::dataset::{DatasetError, Gold, ImageNaming, Place, row};
+use crate::dataset::{DatasetError, Gold, HubName, ImageNaming, Place, Taken, files};
 
 /// Rows of one source, in its order, with unique ids.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     source: String,
     digest: String,
+    taken: Option<Taken>,
     rows: Vec<Row>,
     by_id: HashMap<InstanceId, usize>,
 }
@@ -31,6 +30,13 @@ pub struct Row {
     pub created_at: Option<String>,
 }
 
+/// A row and where it stood.
+pub(super) struct Placed {
+    pub(super) path: PathBuf,
+    pub(super) place: Place,
+    pub(super) row: Row,
+}
+
 impl Row {
     /// SHA-256 of all that the row holds, 64 hexadecimal digits.
     #[must_use]
@@ -42,8 +48,9 @@ impl Row {
 }
 
 impl Dataset {
-    /// Reads a `.jsonl` or `.json` file; rows without an image get the official one's name where
-    /// such images are published.
+    /// Reads a file (`.jsonl`, `.json`, `.parquet`, `.jsonl.gz`, `.jsonl.zst`) or a folder of
+    /// parquet files, of which those of the split `test` are taken; rows without an image get the
+    /// official one's name where such images are published.
     ///
     /// # Errors
     /// [`DatasetError`] names file, line and field.
@@ -56,24 +63,33 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError`] names file, line and field.
     pub fn load_with(path: &Path, naming: &ImageNaming) -> Result<Self, DatasetError> {
-        let wrong_kind = |found| DatasetError::Kind { path: path.to_owned(), found };
-        let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-        let lines = match extension.as_deref() {
-            _ if path.is_dir() => return Err(wrong_kind("a directory")),
-            Some("jsonl" | "ndjson") => true,
-            Some("json") => false,
-            Some("parquet") => return Err(wrong_kind("a parquet file")),
-            _ => return Err(wrong_kind("a file of another kind")),
-        };
-        let bytes = std::fs::read(path)
-            .map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
-        let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let rows = if lines {
-            read_lines(path, body, naming)?
-        } else {
-            read_document(path, body, naming)?
-        };
-        Self::from_rows(path, path.display().to_string(), sha256_hex(&bytes), rows)
+        Self::load_files(path, &files::of(path)?, naming)
+    }
+
+    /// Reads what was taken of the hub.
+    pub(super) fn load_taken(
+        name: &str,
+        taken: Taken,
+        naming: &ImageNaming,
+    ) -> Result<Self, DatasetError> {
+        let dataset = Self::load_files(Path::new(name), &taken.files, naming)?;
+        Ok(Self { taken: Some(taken), ..dataset })
+    }
+
+    fn load_files(
+        source: &Path,
+        files: &[PathBuf],
+        naming: &ImageNaming,
+    ) -> Result<Self, DatasetError> {
+        let (mut rows, mut digest) = (Vec::new(), Sha256::new());
+        for path in files {
+            let bytes = std::fs::read(path)
+                .map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+            digest.update(&bytes);
+            let placed = files::rows(path, &bytes, naming)?.into_iter();
+            rows.extend(placed.map(|(place, row)| Placed { path: path.clone(), place, row }));
+        }
+        Self::from_rows(source, source.display().to_string(), hex(&digest.finalize()), rows)
     }
 
     /// Checks that ids are unique and that there is at least one row.
@@ -81,24 +97,25 @@ impl Dataset {
         path: &Path,
         source: String,
         digest: String,
-        placed: Vec<(Place, Row)>,
+        placed: Vec<Placed>,
     ) -> Result<Self, DatasetError> {
         if placed.is_empty() {
             return Err(DatasetError::Empty { path: path.to_owned() });
         }
         let mut by_id = HashMap::with_capacity(placed.len());
-        for (index, (place, row)) in placed.iter().enumerate() {
+        for (index, Placed { path, place, row }) in placed.iter().enumerate() {
             if let Some(first) = by_id.insert(row.instance.id.clone(), index) {
-                return Err(DatasetError::Duplicate {
-                    path: path.to_owned(),
-                    place: *place,
-                    id: row.instance.id.to_string(),
-                    first: placed[first].0,
-                });
+                let first = &placed[first];
+                let first = match &first.path == path {
+                    true => first.place.to_string(),
+                    false => format!("{}, {}", first.path.display(), first.place),
+                };
+                let (path, place, id) = (path.clone(), *place, row.instance.id.to_string());
+                return Err(DatasetError::Duplicate { path, place, id, first });
             }
         }
-        let rows = placed.into_iter().map(|(_, row)| row).collect();
-        Ok(Self { source, digest, rows, by_id })
+        let rows = placed.into_iter().map(|placed| placed.row).collect();
+        Ok(Self { source, digest, taken: None, rows, by_id })
     }
 
     /// Where the rows came from: a path or a known name.
@@ -107,7 +124,19 @@ impl Dataset {
         &self.source
     }
 
-    /// SHA-256 of the source's bytes, 64 hexadecimal digits.
+    /// For rows of the hub: the name, with the commit as revision, that opens just these again.
+    #[must_use]
+    pub fn pinned(&self) -> Option<&HubName> {
+        self.taken.as_ref().map(|taken| &taken.pinned)
+    }
+
+    /// For rows of the hub: the cached files, in order.
+    #[must_use]
+    pub fn cached_files(&self) -> &[PathBuf] {
+        self.taken.as_ref().map_or(&[], |taken| &taken.files)
+    }
+
+    /// SHA-256 of the source's bytes (of several files one after another), 64 hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
@@ -166,92 +195,6 @@ impl Dataset {
     }
 }
 
-fn read_lines(
-    path: &Path,
-    body: &[u8],
-    naming: &ImageNaming,
-) -> Result<Vec<(Place, Row)>, DatasetError> {
-    let mut rows = Vec::new();
-    for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
-        let place = Place::Line(index + 1);
-        let text = std::str::from_utf8(line)
-            .map_err(|_| DatasetError::Encoding { path: path.to_owned(), place })?
-            .trim();
-        if text.is_empty() {
-            continue;
-        }
-        let value: Value = serde_json::from_str(text).map_err(|source| DatasetError::Json {
-            path: path.to_owned(),
-            place,
-            source,
-        })?;
-        rows.push((place, read_row(path, place, &value, naming)?));
-    }
-    Ok(rows)
-}
-
-fn read_document(
-    path: &Path,
-    body: &[u8],
-    naming: &ImageNaming,
-) -> Result<Vec<(Place, Row)>, DatasetError> {
-    let document: Value = serde_json::from_slice(body)
-        .map_err(|source| DatasetError::JsonFile { path: path.to_owned(), source })?;
-    let rows: Vec<Value> = match document {
-        Value::Array(rows) => rows,
-        Value::Object(map) if map.values().all(Value::is_object) => keyed_rows(path, map)?,
-        Value::Object(map) if map.contains_key("instance_id") => {
-            let found = "a single row (put it in a list)";
-            return Err(DatasetError::Shape { path: path.to_owned(), found });
-        }
-        other => {
-            return Err(DatasetError::Shape { path: path.to_owned(), found: kind(&other) });
-        }
-    };
-    rows.iter()
-        .enumerate()
-        .map(|(index, value)| {
-            let place = Place::Entry(index + 1);
-            Ok((place, read_row(path, place, value, naming)?))
-        })
-        .collect()
-}
-
-/// Rows of an object keyed by id. The key counts as the id where the row itself has none.
-fn keyed_rows(path: &Path, map: Map<String, Value>) -> Result<Vec<Value>, DatasetError> {
-    map.into_iter()
-        .enumerate()
-        .map(|(index, (key, mut row))| {
-            if let Some(fields) = row.as_object_mut() {
-                let inner = fields.entry("instance_id").or_insert_with(|| key.clone().into());
-                if *inner != key {
-                    return Err(DatasetError::Field {
-                        path: path.to_owned(),
-                        place: Place::Entry(index + 1),
-                        field: "instance_id",
-                        problem: format!("is {inner}, but the row's key is {key:?}"),
-                    });
-                }
-            }
-            Ok(row)
-        })
-        .collect()
-}
-
-fn read_row(
-    path: &Path,
-    place: Place,
-    value: &Value,
-    naming: &ImageNaming,
-) -> Result<Row, DatasetError> {
-    let map = value.as_object().ok_or_else(|| DatasetError::NotAnObject {
-        path: path.to_owned(),
-        place,
-        found: kind(value),
-    })?;
-    row::row(&Fields { path, place, map }, naming)
-}
-
 /// SHA-256 in hexadecimal.
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
@@ -270,7 +213,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use std::error::Error as _;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::dataset::EvalType;
@@ -419,8 +362,92 @@ mod tests {
         let clash = json!({ "a__a-1": classic("a__a-2") });
         let error = load("d.json", clash.to_string()).unwrap_err().to_string();
         assert!(error.contains("entry 1: field `instance_id`"), "{error}");
-        let single = load("d.json", classic("a__a-1").to_string()).unwrap_err().to_string();
+        let pretty = serde_json::to_string_pretty(&classic("a__a-1")).unwrap();
+        let single = load("d.json", pretty).unwrap_err().to_string();
         assert!(single.contains("put it in a list"), "{single}");
+    }
+
+    #[test]
+    fn lines_called_json_are_read_as_lines() {
+        for rows in [&["a__a-1"][..], &["a__a-1", "a__a-2"]] {
+            let lines: String = rows.iter().map(|id| format!("{}\n", classic(id))).collect();
+            assert_eq!(load("d.json", lines).unwrap().len(), rows.len());
+        }
+    }
+
+    #[test]
+    fn compressed_lines_are_read_and_the_digest_is_of_the_file() {
+        use std::io::Write as _;
+
+        let text = classic("a__a-1").to_string();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        let packed = gzip.finish().unwrap();
+        let dataset = load("d.jsonl.gz", &packed).unwrap();
+        assert_eq!((dataset.len(), dataset.digest()), (1, sha256_hex(&packed).as_str()));
+        let packed = zstd::encode_all(text.as_bytes(), 0).unwrap();
+        assert_eq!(load("d.jsonl.zst", &packed).unwrap().len(), 1);
+    }
+
+    /// A parquet file with these ids, or without the column of repositories.
+    fn parquet_of(ids: &[&str], with_repo: bool) -> Vec<u8> {
+        use crate::dataset::test_parquet::{Column, parquet};
+
+        let same = |text: &str| Column::text(vec![text.to_owned(); ids.len()]);
+        let commit = "a".repeat(40);
+        let mut columns = vec![
+            ("instance_id", Column::text(ids.iter().copied())),
+            ("base_commit", same(&commit)),
+            ("problem_statement", same("it breaks")),
+            ("patch", same("gold")),
+            ("test_patch", same("tests")),
+            ("FAIL_TO_PASS", Column::List(vec![vec!["t::a".to_owned()]; ids.len()])),
+            ("PASS_TO_PASS", same("[\"t::b\"]")),
+        ];
+        if with_repo {
+            columns.push(("repo", same("a/a")));
+        }
+        parquet(&columns, ::parquet::basic::Compression::SNAPPY)
+    }
+
+    #[test]
+    fn parquet_rows_are_rows_like_others() {
+        let dataset = load("d.parquet", parquet_of(&["a__a-1", "a__a-2"], true)).unwrap();
+        let gold = dataset.rows()[1].gold.as_ref().unwrap();
+        assert_eq!(
+            (gold.fail_to_pass.len(), gold.pass_to_pass.as_slice()),
+            (1, &["t::b".into()][..])
+        );
+        let missing = load("d.parquet", parquet_of(&["a__a-1"], false)).unwrap_err().to_string();
+        assert!(missing.contains("d.parquet, row 1: field `repo` is missing"), "{missing}");
+    }
+
+    #[test]
+    fn a_folder_gives_the_shards_of_its_test_split() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("rows");
+        std::fs::create_dir_all(folder.join("data")).unwrap();
+        let write = |name: &str, ids: &[&str]| {
+            std::fs::write(folder.join("data").join(name), parquet_of(ids, true)).unwrap();
+        };
+        write("dev-00000-of-00001.parquet", &["a__a-9"]);
+        write("test-00000-of-00002.parquet", &["a__a-1", "a__a-2"]);
+        let incomplete = Dataset::load(&folder).unwrap_err().to_string();
+        assert!(incomplete.contains("has 1 of 2 files"), "{incomplete}");
+        write("test-00001-of-00002.parquet", &["a__a-3"]);
+        let dataset = Dataset::load(&folder).unwrap();
+        let ids: Vec<_> = dataset.instances().into_iter().map(|row| row.id.to_string()).collect();
+        assert_eq!(ids, ["a__a-1", "a__a-2", "a__a-3"]);
+        write("test-00001-of-00002.parquet", &["a__a-2"]);
+        let twice = Dataset::load(&folder).unwrap_err().to_string();
+        assert!(twice.contains("test-00000-of-00002.parquet, row 2"), "{twice}");
+        let plain = dir.path().join("plain");
+        std::fs::create_dir(&plain).unwrap();
+        std::fs::write(plain.join("part-0.parquet"), parquet_of(&["a__a-1"], true)).unwrap();
+        assert_eq!(Dataset::load(&plain).unwrap().len(), 1);
+        std::fs::rename(plain.join("part-0.parquet"), plain.join("train.parquet")).unwrap();
+        let other = Dataset::load(&plain).unwrap_err().to_string();
+        assert!(other.contains("it has train"), "{other}");
     }
 
     #[test]
@@ -468,7 +495,10 @@ mod tests {
         assert!(matches!(load("d.json", "[]"), Err(DatasetError::Empty { .. })));
         assert!(matches!(load("d.json", "3"), Err(DatasetError::Shape { .. })));
         let parquet = load("d.parquet", "PAR1").unwrap_err();
-        assert!(parquet.hint().unwrap().contains("to_json"), "{parquet}");
+        assert!(parquet.to_string().contains("d.parquet"), "{parquet}");
+        assert!(parquet.source().unwrap().to_string().contains("damaged"));
+        let gzip = load("d.jsonl.gz", "{}").unwrap_err();
+        assert!(matches!(gzip, DatasetError::Unpack { .. }), "{gzip}");
         assert!(matches!(load("d.csv", ""), Err(DatasetError::Kind { .. })));
         assert!(matches!(Dataset::load(Path::new("/")), Err(DatasetError::Kind { .. })));
     }

@@ -109,7 +109,9 @@ fn gold(
     log_parser: Option<String>,
 ) -> Result<Option<Gold>, DatasetError> {
     // Each is read before any is missed, so that a wrong type is an error in every row.
-    let text = |field: &'static str| Ok(fields.text(field)?.map(str::to_owned));
+    let text = |field: &'static str| -> Result<_, DatasetError> {
+        Ok(fields.text(field)?.map(str::to_owned))
+    };
     let (patch, test_patch) = (text("patch")?, text("test_patch")?);
     let lists = (fields.list("FAIL_TO_PASS")?, fields.list("PASS_TO_PASS")?);
     let eval_type = match fields.word("eval_type")? {

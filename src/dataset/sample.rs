@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::artifact::InstanceId;
 use crate::dataset::commit::{self, CommitError, CommitFile};
 use crate::dataset::fields::Fields;
-use crate::dataset::load::hex;
+use crate::dataset::load::{Placed, hex};
 use crate::dataset::{Dataset, DatasetError, ImageNaming, Place, Row, row};
 use crate::scratch;
 
@@ -98,7 +98,8 @@ impl Samples {
         let mut rows = Vec::new();
         let mut digest = Sha256::new();
         for sample in folder.dirs() {
-            rows.push((Place::Entry(rows.len() + 1), read_sample(sample)?));
+            let place = Place::Entry(rows.len() + 1);
+            rows.push(Placed { path: "sample".into(), place, row: read_sample(sample)? });
             for (path, content) in all_files(sample) {
                 digest.update(format!("{path}\0{}\0", content.len()));
                 digest.update(content);

@@ -21,6 +21,13 @@ pub fn find(repos_dir: &Path, repo: &str) -> Option<PathBuf> {
     known.or_else(|| places.iter().find(|path| path.is_dir())).cloned()
 }
 
+/// Whether the repository at `path` holds the commit `id` (40 hexadecimal digits).
+#[must_use]
+pub fn has_commit(path: &Path, id: &str) -> bool {
+    let find = || Repository::open(path)?.find_commit(Oid::from_str(id)?).map(drop);
+    find().is_ok()
+}
+
 /// A repository's directories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Located {

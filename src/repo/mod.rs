@@ -18,7 +18,7 @@ pub(crate) mod testing;
 pub use checkout::{BlobReader, Checkout, FileMode, Skipped, TreeFile};
 pub use git::{DEFAULT_URL, apply_to_worktree, clone, clone_url};
 pub use history::{HistoryCommit, HistoryFile, ReadCommit};
-pub use locate::find;
+pub use locate::{find, has_commit};
 
 /// Why a repository cannot be read, cloned or patched. Each message ends with the way out, where
 /// there is one.

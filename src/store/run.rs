@@ -20,6 +20,10 @@ pub struct RunRecord {
     pub dataset: String,
     /// SHA-256 of the dataset's bytes; empty for an issue of one's own.
     pub dataset_digest: String,
+    /// For a dataset of the Hugging Face hub: its name with the commit that was taken as revision,
+    /// `owner/name@COMMIT:SPLIT`. Opens just these rows again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_dataset: Option<String>,
     /// Model name as the endpoint knows it.
     pub model: String,
     /// Sandbox that was taken, and why.

@@ -10,12 +10,14 @@ mod grading;
 mod harness;
 #[cfg(unix)]
 mod hosts;
+mod hub;
 mod index;
 mod leftovers;
 mod localizer;
 mod outside;
 mod pack;
 mod packages;
+mod parquet_rows;
 mod recipe;
 mod report;
 mod reward;

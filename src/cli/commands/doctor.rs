@@ -16,7 +16,7 @@ pub(crate) async fn doctor(args: DoctorArgs, output: &OutputArgs) -> Result<Exit
     checks.push(git());
     checks.push(disk());
     if let Some(name) = &args.dataset {
-        checks.push(match select::open_dataset(name, &settings.config) {
+        checks.push(match select::open_dataset(name, &settings.config, output) {
             Ok(dataset) => Check::good("dataset", format!("{name}: {} rows", dataset.len())),
             Err(error) => Check::bad("dataset", error.render(false).trim_end(), ""),
         });

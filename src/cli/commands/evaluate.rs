@@ -21,7 +21,8 @@ pub(crate) async fn evaluate(
     output: &OutputArgs,
 ) -> Result<ExitCode, CliError> {
     let settings = Settings::resolve(&args.settings, None)?;
-    let dataset = select::open_dataset(&args.dataset, &settings.config)?;
+    let run = args.predictions.parent();
+    let dataset = select::dataset_of_run(&args.dataset, run, &settings.config, output)?;
     let predictions = predictions(&args, &dataset)?;
     let repos = select::repos_dir(&settings.config, &args.dataset)?;
     let rules = args.rules();

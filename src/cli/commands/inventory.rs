@@ -20,15 +20,16 @@ use crate::sandbox::docker::{DockerSandbox, Engine};
 async fn chosen(
     args: &ImagesArgs,
     settings: &Settings,
+    output: &OutputArgs,
 ) -> Result<(Vec<Instance>, Vec<Engine>), CliError> {
-    let dataset = select::open_dataset(&args.dataset, &settings.config)?;
+    let dataset = select::open_dataset(&args.dataset, &settings.config, output)?;
     let instances = select::select(&dataset, &args.select)?;
     Ok((instances, session::engines(&settings.config).await?))
 }
 
 pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
     let settings = Settings::resolve(&args.settings, None)?;
-    let (instances, engines) = chosen(&args, &settings).await?;
+    let (instances, engines) = chosen(&args, &settings, output).await?;
     let (mut missing, mut rows, mut text) = (0, Vec::new(), String::new());
     for engine in engines.iter().cloned() {
         let host = (engines.len() > 1).then(|| engine.host().to_owned());
@@ -71,7 +72,8 @@ pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitC
 }
 
 pub(crate) async fn pull(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
-    let (instances, engines) = chosen(&args, &Settings::resolve(&args.settings, None)?).await?;
+    let settings = Settings::resolve(&args.settings, None)?;
+    let (instances, engines) = chosen(&args, &settings, output).await?;
     let show = Show { stages: false, json_events: output.json };
     let reporting = Reporting::start(output, show, None)?;
     let cancel = CancellationToken::new();

@@ -47,8 +47,10 @@ pub(crate) fn merge(args: &MergeArgs, output: &OutputArgs) -> Result<ExitCode, C
 fn order(input: &Input) -> Vec<crate::artifact::InstanceId> {
     let record = &input.record;
     let base = (&record.settings, input.run.path().join("run.json"));
-    let dataset = Settings::resolve(&SettingsArgs::default(), Some(base))
-        .and_then(|settings| select::open_dataset(&record.dataset, &settings.config));
+    let dataset = Settings::resolve(&SettingsArgs::default(), Some(base)).and_then(|settings| {
+        let pinned = record.pinned_dataset.as_ref();
+        select::reopen_dataset(&record.dataset, pinned, &settings.config)
+    });
     match dataset {
         Ok(dataset) if dataset.digest() == record.dataset_digest => {
             dataset.instances().into_iter().map(|instance| instance.id).collect()

@@ -35,6 +35,7 @@ pub(crate) async fn replay(args: ReplayArgs, output: &OutputArgs) -> Result<Exit
         source: stage::source(&record, &settings)?,
         dataset: record.dataset.clone(),
         digest: record.dataset_digest.clone(),
+        pinned: record.pinned_dataset.clone(),
         instances,
         run: out.clone(),
         stages: Stages::ALL,

@@ -31,7 +31,7 @@ pub(crate) async fn serve(args: &ServeArgs, output: &OutputArgs) -> Result<ExitC
     let (dataset, repos) = match &args.dataset {
         None => (None, None),
         Some(name) => {
-            let dataset = select::open_dataset(name, &settings.config)?;
+            let dataset = select::open_dataset(name, &settings.config, output)?;
             (Some(Arc::new(dataset)), Some(select::repos_dir(&settings.config, name)?))
         }
     };

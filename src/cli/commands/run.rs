@@ -16,9 +16,9 @@ pub(crate) async fn run(args: RunArgs, output: &OutputArgs) -> Result<ExitCode, 
         print(&settings.show())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let dataset = select::open_dataset(&args.dataset, &settings.config)?;
-    let instances = select::select(&dataset, &args.select)?;
     let run = args.place.run.unwrap_or_else(select::default_run_dir);
+    let dataset = select::dataset_of_run(&args.dataset, Some(&run), &settings.config, output)?;
+    let instances = select::select(&dataset, &args.select)?;
     if args.place.dry_run {
         let ids: String = instances.iter().map(|instance| format!("{}\n", instance.id)).collect();
         crate::cli::say(&format!(
@@ -33,7 +33,8 @@ pub(crate) async fn run(args: RunArgs, output: &OutputArgs) -> Result<ExitCode, 
         return Ok(ExitCode::SUCCESS);
     }
     let job = Job {
-        digest: dataset.digest().to_owned(),
+        digest: String::new(),
+        pinned: None,
         source: Source::Among {
             dir: select::repos_dir(&settings.config, &args.dataset)?,
             url: settings.config.repos.url.clone(),
@@ -45,7 +46,8 @@ pub(crate) async fn run(args: RunArgs, output: &OutputArgs) -> Result<ExitCode, 
         show: Show { stages: false, json_events: output.json },
         replay: args.place.replay,
         record: true,
-    };
+    }
+    .with_rows_of(&dataset);
     let finished = job::run(job, &settings, output).await?;
     let predictions = finished.run.path().join("predictions.jsonl");
     if !output.quiet {

@@ -23,17 +23,13 @@ pub(crate) async fn solve(args: SolveArgs, output: &OutputArgs) -> Result<ExitCo
         return Ok(ExitCode::SUCCESS);
     }
     let (instance, job) = match (&args.instance, &args.repo) {
-        (Some(id), _) => of_dataset(&args, id, &settings)?,
+        (Some(id), _) => of_dataset(&args, id, &settings, output)?,
         (None, Some(path)) => of_own_repository(&args, path, output.quiet).await?,
         (None, None) => return Err(CliError::usage("give --instance or --repo")),
     };
     if args.place.dry_run {
-        say(&format!(
-            "{} at {} would go to {}",
-            instance.id,
-            instance.base_commit,
-            job.run.display()
-        ));
+        let (id, commit, run) = (&instance.id, &instance.base_commit, job.run.display());
+        say(&format!("{id} at {commit} would go to {run}"));
         return Ok(ExitCode::SUCCESS);
     }
     let finished = job::run(job, &settings, output).await?;
@@ -65,10 +61,11 @@ pub(crate) async fn solve(args: SolveArgs, output: &OutputArgs) -> Result<ExitCo
     Ok(job::exit_kind(&finished.summary).map_or(ExitCode::SUCCESS, Kind::code))
 }
 
-fn job(args: &SolveArgs, dataset: &str, digest: &str, instance: &Instance, source: Source) -> Job {
+fn job(args: &SolveArgs, dataset: &str, instance: &Instance, source: Source) -> Job {
     Job {
         dataset: dataset.to_owned(),
-        digest: digest.to_owned(),
+        digest: String::new(),
+        pinned: None,
         instances: vec![instance.clone()],
         source,
         run: args.place.run.clone().unwrap_or_else(select::default_run_dir),
@@ -83,15 +80,17 @@ fn of_dataset(
     args: &SolveArgs,
     id: &str,
     settings: &Settings,
+    output: &OutputArgs,
 ) -> Result<(Instance, Job), CliError> {
     let name = args.dataset.as_deref().unwrap_or("sample");
-    let dataset = select::open_dataset(name, &settings.config)?;
+    let run = args.place.run.as_deref();
+    let dataset = select::dataset_of_run(name, run, &settings.config, output)?;
     let instance = select::find(&dataset, id)?;
     let source = Source::Among {
         dir: select::repos_dir(&settings.config, name)?,
         url: settings.config.repos.url.clone(),
     };
-    let job = job(args, name, dataset.digest(), &instance, source);
+    let job = job(args, name, &instance, source).with_rows_of(&dataset);
     Ok((instance, job))
 }
 
@@ -123,6 +122,6 @@ async fn of_own_repository(
         say(&runner::told(&found));
     }
     let source = Source::At(checkout.path().to_owned());
-    let job = job(args, &absolute.display().to_string(), "", &instance, source);
+    let job = job(args, &absolute.display().to_string(), &instance, source);
     Ok((instance, job))
 }

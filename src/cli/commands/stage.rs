@@ -30,6 +30,7 @@ pub(crate) async fn stage(
         source: source(&record, &settings)?,
         dataset: record.dataset,
         digest: record.dataset_digest,
+        pinned: record.pinned_dataset,
         instances,
         run: args.run,
         stages: Stages::only(stage),
