@@ -176,6 +176,8 @@ pub(crate) fn http_config(settings: &Settings) -> HttpConfig {
     config.concurrency = model.concurrency;
     config.max_requests = (model.max_requests > 0).then_some(model.max_requests);
     config.extra_body = serde_json::from_str(&model.extra_body).unwrap_or_default();
+    config.stream = model.stream;
+    config.tokenizer = (!model.tokenizer.as_os_str().is_empty()).then(|| model.tokenizer.clone());
     config
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::llm::Streaming;
 use crate::sandbox::{Choice, SandboxConfig};
 use crate::stage::execute::ExecuteConfig;
 use crate::stage::localize::LocalizeConfig;
@@ -81,6 +82,7 @@ pub struct ModelConfig {
     pub concurrency: usize,
     pub max_requests: u64,
     pub extra_body: String,
+    pub stream: Streaming,
     pub tokenizer: PathBuf,
 }
 

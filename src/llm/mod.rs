@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use answer::final_part;
-pub use http::{HttpClient, HttpConfig, install_crypto_provider, sample_seed};
+pub use http::{HttpClient, HttpConfig, Streaming, install_crypto_provider, sample_seed};
 pub use journal::{Exchange, Journaled, Recorded, Replay};
 pub use reply::Reply;
 pub use secret::Secret;

@@ -73,7 +73,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("images", &["artifact", "dataset", "event", "repo", "sandbox", "testlog", "scratch"]),
     ("batch", &["artifact", "event", "pipeline", "store", "tools"]),
-    ("config", &["sandbox", "stage"]),
+    ("config", &["llm", "sandbox", "stage"]),
     (
         "cli",
         &[

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{EventKind, Events};
 use crate::llm::http::config::HttpConfig;
+use crate::llm::http::fit::{self, Fit, Trial};
 use crate::llm::http::retry;
 use crate::llm::http::transport::{Fault, Transport};
 use crate::llm::http::wire::{self, Unusable};
@@ -44,6 +45,7 @@ struct Inner {
     sent: AtomicU64,
     /// Set when the server turned out not to serve several choices in one answer.
     singles: AtomicBool,
+    fit: Fit,
 }
 
 impl HttpClient {
@@ -64,6 +66,7 @@ impl HttpClient {
             permits: Semaphore::new(config.concurrency.min(Semaphore::MAX_PERMITS)),
             sent: AtomicU64::new(0),
             singles: AtomicBool::new(config.n_per_request == 1),
+            fit: Fit::new(&config),
             config,
             events,
             cancel,
@@ -190,22 +193,29 @@ impl Inner {
     ) -> Result<Vec<Reply>, ModelError> {
         let events = self.events.of(&request.instance);
         let body = wire::body(&self.model, request, &samples, &self.config.extra_body);
-        let build = || {
-            let sample = wire::sample_header(&samples);
-            let post = self.transport.post(CHAT, body.clone())?;
-            Ok(post
-                .header("x-agent-instance", request.instance.as_str())
-                .header("x-agent-stage", request.call.name())
-                .header("x-agent-sample", sample))
-        };
-        let read = |bytes: &[u8]| match wire::replies(bytes) {
-            Ok(replies) if replies.is_empty() && samples.len() == 1 => {
+        let read = |bytes: &[u8]| match fit::read(bytes) {
+            Ok((replies, _)) if replies.is_empty() && samples.len() == 1 => {
                 Err(Unusable::Garbled("its `choices` are empty".to_owned()))
             }
             other => other,
         };
-        let (mut replies, seconds) =
-            self.persist(&events, request.call.name(), CHAT, build, read).await?;
+        let mut trial = Trial::default();
+        let ((mut replies, streamed), seconds) = loop {
+            let build = || {
+                let sample = wire::sample_header(&samples);
+                let post = self.transport.post(CHAT, self.fit.body(&body, &trial))?;
+                Ok(post
+                    .header("x-agent-instance", request.instance.as_str())
+                    .header("x-agent-stage", request.call.name())
+                    .header("x-agent-sample", sample))
+            };
+            match self.persist(&events, request.call.name(), CHAT, build, read).await {
+                Ok(found) => break found,
+                Err(error) => self.fit.another(&body, &mut trial, error)?,
+            }
+        };
+        self.fit.learn(&trial, streamed, &events);
+        self.fit.finish(request, &mut replies, &events);
         replies.truncate(samples.len());
         let seed = wire::request_seed(request, &samples);
         for (sample, reply) in samples.zip(&mut replies) {
@@ -255,6 +265,7 @@ impl Inner {
                         (error, reason, after, sent)
                     }
                 };
+                self.fit.met(&error);
                 if !sent {
                     self.sent.fetch_sub(1, Ordering::Relaxed);
                 }

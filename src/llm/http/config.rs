@@ -1,5 +1,6 @@
 //! What the HTTP client must know, and the address that follows from it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -9,6 +10,19 @@ use crate::llm::{ModelError, Secret};
 
 /// Fields of the request body that the client itself decides.
 const RESERVED: [&str; 6] = ["messages", "model", "n", "seed", "stream", "stop"];
+
+/// Whether answers are asked for as streams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Streaming {
+    /// Not, until the server wants it or a gateway's time limit ends whole answers (504, 524).
+    #[default]
+    Auto,
+    /// Always, unless the server refuses.
+    On,
+    /// Never.
+    Off,
+}
 
 /// Settings of [`crate::llm::HttpClient`].
 #[derive(Debug, Clone)]
@@ -42,6 +56,10 @@ pub struct HttpConfig {
     /// client's own; null takes a field out (`max_tokens`, where only `max_completion_tokens` is
     /// allowed).
     pub extra_body: Map<String, Value>,
+    /// Whether answers are asked for as streams. Default [`Streaming::Auto`].
+    pub stream: Streaming,
+    /// A `tokenizer.json` to count tokens with where the server does not say them; none estimates.
+    pub tokenizer: Option<PathBuf>,
 }
 
 impl HttpConfig {
@@ -61,6 +79,8 @@ impl HttpConfig {
             concurrency: 16,
             max_requests: None,
             extra_body: Map::new(),
+            stream: Streaming::Auto,
+            tokenizer: None,
         }
     }
 

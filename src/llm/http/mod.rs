@@ -2,8 +2,10 @@
 
 mod client;
 mod config;
+mod fit;
 mod refusal;
 mod retry;
+mod sse;
 mod transport;
 mod wire;
 
@@ -11,6 +13,6 @@ mod wire;
 mod tests;
 
 pub use client::HttpClient;
-pub use config::HttpConfig;
+pub use config::{HttpConfig, Streaming};
 pub use transport::install_crypto_provider;
 pub use wire::sample_seed;

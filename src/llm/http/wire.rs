@@ -111,20 +111,20 @@ struct WireMessage {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Content {
+pub(super) enum Content {
     Text(String),
     Parts(Vec<Part>),
 }
 
 #[derive(Deserialize)]
-struct Part {
+pub(super) struct Part {
     #[serde(default)]
     text: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct WireUsage {
+pub(super) struct WireUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
@@ -191,7 +191,7 @@ pub(super) fn models(bytes: &[u8]) -> Result<Vec<String>, Unusable> {
 }
 
 impl Content {
-    fn into_text(self) -> String {
+    pub(super) fn into_text(self) -> String {
         match self {
             Self::Text(text) => text,
             Self::Parts(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
@@ -200,7 +200,7 @@ impl Content {
 }
 
 /// The prompt's tokens go to the first reply, the answers' by their length in bytes; nothing is lost.
-fn share(usage: Usage, replies: &mut [Reply]) {
+pub(super) fn share(usage: Usage, replies: &mut [Reply]) {
     let length = |reply: &Reply| {
         let of = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() as u64);
         of(&reply.content) + of(&reply.reasoning) + 1

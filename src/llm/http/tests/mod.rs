@@ -2,4 +2,5 @@
 
 mod attempts;
 mod failures;
+mod fit;
 mod samples;
