@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::embed::Embeddings;
 use crate::event::Events;
 use crate::index::IndexCache;
 use crate::llm::ModelClient;
@@ -21,6 +22,8 @@ pub struct Tools {
     pub sandbox: Arc<dyn Sandbox>,
     /// What is known of repositories.
     pub index: Arc<IndexCache>,
+    /// The embeddings server, where one is given.
+    pub embeddings: Option<Arc<Embeddings>>,
     /// How many sessions there may be at the same time, over all instances.
     pub sessions: Arc<Sessions>,
     /// Where events go.

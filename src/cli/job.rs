@@ -14,6 +14,7 @@ use crate::cli::settings::Settings;
 use crate::cli::{given, given_tests, select};
 use crate::pipeline::{Plan, Source, Stages};
 use crate::store::{RunDir, RunRecord};
+use crate::tools::Tools;
 
 /// What to run.
 pub(crate) struct Job {
@@ -82,11 +83,14 @@ pub(crate) async fn run(
                 prompts: plan.prompts.digests().clone(),
                 instances: job.instances.iter().map(|instance| instance.id.clone()).collect(),
                 settings: settings.record(),
+                server: model.server().await,
                 origin: run.record()?.and_then(|before| before.origin),
             })?;
         }
-        let tools =
-            session::tools(config, model, Arc::clone(&sandbox), events.clone(), cancel.clone())?;
+        let tools = Tools {
+            embeddings: session::embeddings(settings, &cancel),
+            ..session::tools(config, model, Arc::clone(&sandbox), events.clone(), cancel.clone())?
+        };
         let batch = Batch {
             instances: job.instances.clone(),
             plan: Arc::new(plan),

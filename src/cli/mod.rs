@@ -17,6 +17,7 @@ mod graded;
 mod index_args;
 mod issue;
 mod job;
+mod looking;
 mod pack_args;
 mod ranking;
 mod reaper;

@@ -27,13 +27,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dataset", &["artifact", "scratch"]),
     // Reads commits through `repo`, so that `retrieval` stays without a disk.
     ("index", &["artifact", "event", "repo", "retrieval", "source", "scratch"]),
+    // One more list for a ranking, with its vectors kept beside the index.
+    ("embed", &["artifact", "event", "index", "llm", "repo", "source"]),
     ("store", &["artifact", "scratch"]),
     ("report", &["artifact", "event"]),
     // Runs looked at from outside.
     ("compare", &["artifact", "report", "store"]),
     ("merge", &["artifact", "compare", "store", "scratch"]),
     // What stages may touch of the outside, and the mechanism they share with the grader.
-    ("tools", &["index", "llm", "sandbox", "event"]),
+    ("tools", &["embed", "index", "llm", "sandbox", "event"]),
     ("base", &["patch", "repo"]),
     ("harness", &["artifact", "sandbox", "testlog"]),
     // The verbs: no store, report, config, dataset or evaluate.
@@ -82,6 +84,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "compare",
             "config",
             "dataset",
+            "embed",
             "evaluate",
             "event",
             "images",

@@ -13,16 +13,18 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
+use crate::artifact::Server;
 use crate::event::{EventKind, Events};
 use crate::llm::http::config::HttpConfig;
 use crate::llm::http::fit::{self, Fit, Trial};
+use crate::llm::http::identity;
 use crate::llm::http::retry;
 use crate::llm::http::transport::{Fault, Transport};
 use crate::llm::http::wire::{self, Unusable};
 use crate::llm::{Arrival, Completion, ModelClient, ModelError, ModelRequest, Reply};
 
-const CHAT: &str = "chat/completions";
-const MODELS: &str = "models";
+pub(super) const CHAT: &str = "chat/completions";
+pub(super) const MODELS: &str = "models";
 
 /// A model behind an HTTP endpoint. Clones share connections, permits and the count of requests.
 ///
@@ -31,15 +33,15 @@ const MODELS: &str = "models";
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    transport: Transport,
+pub(super) struct Inner {
+    pub(super) transport: Transport,
     config: HttpConfig,
-    model: String,
-    events: Events,
+    pub(super) model: String,
+    pub(super) events: Events,
     cancel: CancellationToken,
     permits: Semaphore,
     sent: AtomicU64,
@@ -89,6 +91,11 @@ impl HttpClient {
         self.inner.models().await
     }
 
+    /// What requests beside the client's own need.
+    pub(super) fn parts(&self) -> (&Transport, &HttpConfig) {
+        (&self.inner.transport, &self.inner.config)
+    }
+
     /// Requests sent so far, repeated ones included.
     #[must_use]
     pub fn requests_sent(&self) -> u64 {
@@ -122,6 +129,10 @@ impl ModelClient for HttpClient {
         } else {
             format!("{} {}", self.inner.model, serde_json::Value::Object(extra.clone()))
         }
+    }
+
+    async fn server(&self) -> Option<Server> {
+        Some(identity::identify(&self.inner.transport).await)
     }
 
     async fn stream(&self, request: &ModelRequest, arrived: UnboundedSender<Arrival>) {
@@ -238,7 +249,7 @@ impl Inner {
 
     /// Sends until there is an answer, the trouble is final, or the attempts are used up. Gives the
     /// answer and the seconds that its own attempt took. Cancelling drops what is under way.
-    async fn persist<T>(
+    pub(super) async fn persist<T>(
         &self,
         events: &Events,
         call: &str,

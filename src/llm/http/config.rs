@@ -143,6 +143,15 @@ impl Endpoint {
         url
     }
 
+    /// The address beside the base's version segment: what no version has, such as `/health`.
+    pub(super) fn beside(&self, tail: &str) -> Url {
+        let mut url = self.base.clone();
+        let path = self.base.path().trim_end_matches('/');
+        let above = path.rsplit_once('/').filter(|(_, last)| is_version(last));
+        url.set_path(&format!("{}/{tail}", above.map_or(path, |(above, _)| above)));
+        url
+    }
+
     /// Whether it is asked without encryption.
     pub(super) fn is_plain(&self) -> bool {
         self.base.scheme() == "http"
@@ -185,6 +194,10 @@ mod tests {
         assert_eq!(chat("https://h/api/v4"), "https://h/api/v4/chat/completions");
         assert_eq!(chat("https://h/v1beta/openai/"), "https://h/v1beta/openai/chat/completions");
         assert_eq!(chat("https://h/llm"), "https://h/llm/v1/chat/completions");
+        let beside = |base: &str| Endpoint::parse(base).unwrap().beside("version").to_string();
+        assert_eq!(beside("http://h:8000"), "http://h:8000/version");
+        assert_eq!(beside("https://h/llm/v1/"), "https://h/llm/version");
+        assert_eq!(beside("https://h/v1beta/openai"), "https://h/v1beta/openai/version");
         assert_eq!(chat("https://h/v1?a=b"), "https://h/v1/chat/completions?a=b");
     }
 

@@ -2,7 +2,10 @@
 
 mod client;
 mod config;
+mod embeddings;
 mod fit;
+mod identity;
+mod probe;
 mod refusal;
 mod retry;
 mod sse;
@@ -14,5 +17,6 @@ mod tests;
 
 pub use client::HttpClient;
 pub use config::{HttpConfig, Streaming};
+pub use probe::Ability;
 pub use transport::install_crypto_provider;
 pub use wire::sample_seed;

@@ -76,6 +76,10 @@ pub(super) fn replies(body: &[u8]) -> Result<Vec<Reply>, Unusable> {
             break;
         }
         let Ok(value) = serde_json::from_str::<Value>(&data) else {
+            if data.starts_with("{\"error\"") {
+                // Written without care for the quotes in it, as transformers' server does.
+                return Err(Unusable::Error(json!({ "error": data })));
+            }
             // The last event may be half of one.
             break;
         };
@@ -253,6 +257,7 @@ mod tests {
             r#"{"error": "out of memory", "choices": []}"#,
             r#"{"object": "error", "message": "out of memory"}"#,
             r#"{"detail": "out of memory"}"#,
+            r#"{"error": "out of memory: "quoted""}"#,
         ] {
             let body = format!("data: {}\n\nevent: error\ndata: {event}\n\n", text(0, "some"));
             let Err(Unusable::Error(error)) = replies(body.as_bytes()) else { panic!("{event}") };

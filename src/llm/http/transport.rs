@@ -86,9 +86,14 @@ impl Transport {
         Ok(Self { http, endpoint, key, timeout: config.timeout })
     }
 
-    /// A request for the address `tail` under the base, with the key.
+    /// A request for the address `tail` under the base, with the key; for one that begins with `../`,
+    /// beside the base's version segment.
     pub(super) fn get(&self, tail: &str) -> Result<RequestBuilder, ModelError> {
-        self.keyed(self.http.get(self.endpoint.join(tail)))
+        let url = match tail.strip_prefix("../") {
+            Some(tail) => self.endpoint.beside(tail),
+            None => self.endpoint.join(tail),
+        };
+        self.keyed(self.http.get(url))
     }
 
     /// As [`Transport::get`], with a JSON body.

@@ -16,7 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::artifact::InstanceId;
+use crate::artifact::{InstanceId, Server};
 use crate::event::{EventKind, Events};
 use crate::llm::journal::file::{Journal, Record};
 use crate::llm::journal::line::{prompt_digest, request_key};
@@ -194,6 +194,10 @@ impl ModelClient for Journaled {
 
     fn identity(&self) -> String {
         self.inner.identity()
+    }
+
+    async fn server(&self) -> Option<Server> {
+        self.inner.server().await
     }
 
     async fn stream(&self, request: &ModelRequest, arrived: UnboundedSender<Arrival>) {
