@@ -18,6 +18,7 @@ mod report;
 mod reward;
 mod reward_serve;
 mod runs;
+mod servers;
 mod solve;
 #[path = "../standin/server.rs"]
 mod standin;

@@ -3,4 +3,5 @@
 mod attempts;
 mod failures;
 mod fit;
+mod probe;
 mod samples;
