@@ -102,10 +102,10 @@ mod tests {
         );
         let pieces = of_file("pkg/m.py", &text);
         let lines = pieces.iter().map(|piece| piece.lines).collect::<Vec<_>>();
-        assert_eq!(&lines[..3], [(1, 3), (4, 7), (8, 11)]);
+        assert_eq!(&lines[..3], [(1, 2), (4, 6), (8, 10)]);
         assert!(pieces.len() > 4, "a long function is several pieces: {lines:?}");
         assert_eq!(lines.last().unwrap().1, text.lines().count());
-        assert!(lines.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "{lines:?}");
+        assert!(lines.windows(2).all(|pair| pair[0].1 < pair[1].0), "{lines:?}");
         for piece in &pieces {
             assert!(piece.text.starts_with("# pkg/m.py\n") && piece.text.len() <= LONGEST);
         }

@@ -112,7 +112,7 @@ fn embeddings(url: &str) -> Embeddings {
         max_wait: quick,
         ..HttpConfig::new(url)
     };
-    Embeddings::new(config, 30, 1.0, CancellationToken::new())
+    Embeddings::new(config, 30, 3.0, CancellationToken::new())
 }
 
 fn order(ranked: &[RankedFile]) -> Vec<&str> {

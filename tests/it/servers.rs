@@ -64,7 +64,8 @@ async fn embeddings_join_every_ranking_and_say_so() {
         assert!(!plain.contains("embeddings"), "{plain}");
 
         let list = ["localize", "sample", "--no-model"];
-        let lists = place.ok(&[&list[..], &with, &["--set", "localize.embeddings_weight=3.0"]].concat());
+        let lists =
+            place.ok(&[&list[..], &with, &["--set", "localize.embeddings_weight=3.0"]].concat());
         assert_ne!(lists.stdout, place.ok(&list).stdout, "the list has a say");
 
         let solve = ["solve", "--instance", SAMPLES[1], "-o", "run", "--sandbox", "local"];

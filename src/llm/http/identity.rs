@@ -86,6 +86,8 @@ fn told(looks: &[Option<Look>]) -> Server {
     // A framework's own defaults.
     let title = text(6, "/info/title").filter(|title| title != "FastAPI");
     let titled = title.is_some();
+    // transformers' server has no name of its own, but a route that no other has.
+    let routed = body(6).pointer("/paths/~1load_model").map(|_| "transformers".to_owned());
     let props = text(2, "/build_info");
     let ollama = text(3, "/version");
     let name = owner
@@ -93,7 +95,8 @@ fn told(looks: &[Option<Look>]) -> Server {
         .or_else(|| props.is_some().then(|| "llama.cpp".to_owned()))
         .or_else(|| ollama.is_some().then(|| "Ollama".to_owned()))
         .or_else(|| header.map(str::to_owned))
-        .or(title);
+        .or(title)
+        .or(routed);
     let version = text(1, "/version")
         .or(props)
         .or(ollama)
@@ -140,6 +143,9 @@ mod tests {
                 .then(|| json!({"info": {"title": "FastAPI", "version": "0.1.0"}}))
         });
         assert_eq!(framework.await, "unknown");
+        let routed =
+            of(|path| (path == "/openapi.json").then(|| json!({"paths": {"/load_model": {}}})));
+        assert_eq!(routed.await, "transformers");
         assert_eq!(of(|_| Some(json!([1]))).await, "unknown");
     }
 }

@@ -4,4 +4,5 @@ mod attempts;
 mod failures;
 mod fit;
 mod probe;
+mod recorded;
 mod samples;

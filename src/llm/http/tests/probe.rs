@@ -11,7 +11,10 @@ async fn abilities(server: &TestServer, context: Option<u64>) -> Vec<Ability> {
 }
 
 fn of<'a>(found: &'a [Ability], name: &str) -> &'a Ability {
-    found.iter().find(|ability| ability.name == name).unwrap_or_else(|| panic!("{name}: {found:#?}"))
+    found
+        .iter()
+        .find(|ability| ability.name == name)
+        .unwrap_or_else(|| panic!("{name}: {found:#?}"))
 }
 
 /// Sixteen letters by the seed, ended by `stop`.
@@ -68,7 +71,8 @@ async fn a_server_that_can_do_everything_needs_nothing() {
 /// A server that can do as little as possible.
 fn poor(seen: &Seen) -> Answer {
     let body = &seen.body;
-    let refuse = |what: &str| Answer::Json(422, json!({"detail": format!("Unexpected fields: {what}")}));
+    let refuse =
+        |what: &str| Answer::Json(422, json!({"detail": format!("Unexpected fields: {what}")}));
     if seen.path != "/v1/chat/completions" {
         return Answer::Json(404, json!({"detail": "Not Found"}));
     }
@@ -79,7 +83,10 @@ fn poor(seen: &Seen) -> Answer {
     }
     match body["stream"].as_bool() {
         Some(true) => refuse("stream"),
-        _ => Answer::Json(200, json!({"choices": [{"message": {"content": "<think>x</think>hello world"}}]})),
+        _ => Answer::Json(
+            200,
+            json!({"choices": [{"message": {"content": "<think>x</think>hello world"}}]}),
+        ),
     }
 }
 
