@@ -18,7 +18,6 @@ CASES = {
     "stream-usage": SHORT | {"stream": True, "stream_options": {"include_usage": True}},
     "n": SHORT | {"n": 2},
     "stop": SHORT | {"stop": ["e"]},
-    "max-completion-tokens": {"max_completion_tokens": 8},
     "overflow": SHORT | {"messages": [{"role": "user", "content": "x " * 9000}]},
     "overflow-stream": SHORT
     | {"stream": True, "messages": [{"role": "user", "content": "x " * 9000}]},

@@ -63,8 +63,7 @@ measure() {
     shift 3
     local args=(--base-url "$url" --model "$model" --sandbox local)
     python3 "$here/record.py" "$url" "$model" "$out/$name/recorded" >"$out/$name/record.log"
-    "$agent" doctor --json --context 8192 "${args[@]}" >"$out/$name/doctor.json" || failed=1
-    "$agent" doctor --context 8192 "${args[@]}" >"$out/$name/doctor.txt" || true
+    timeout 300 "$agent" doctor --json --context 8192 "${args[@]}" >"$out/$name/doctor.json" || failed=1
     for stream in off on; do
         rm -rf "$out/$name/run-$stream"
         local code=0
@@ -89,7 +88,7 @@ if [ -x "$llama/bin/python" ] || make_llama; then
         --port "$port" --embedding true; then
         "$agent" doctor --json --sandbox local --embeddings-url "$url" \
             >"$out/llama-cpp-python-embedding/embeddings.json" || failed=1
-        "$agent" localize sample --no-model --embeddings-url "$url" --set index.dir="$out/index" \
+        timeout 300 "$agent" localize sample --no-model --embeddings-url "$url" --set index.dir="$out/index" \
             >"$out/llama-cpp-python-embedding/ranked.jsonl" || failed=1
     fi
     stop

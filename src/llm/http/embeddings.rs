@@ -33,7 +33,36 @@ struct Body {
 #[derive(Deserialize)]
 struct Entry {
     index: Option<usize>,
-    embedding: Vec<Option<f32>>,
+    embedding: Embedding,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Embedding {
+    Whole(Vec<Option<f32>>),
+    /// One vector for each token: what llama.cpp gives for models that do not say how to pool.
+    Tokens(Vec<Vec<Option<f32>>>),
+}
+
+impl Embedding {
+    /// One vector; of tokens their mean. None where a number is missing.
+    fn pooled(self) -> Option<Vec<f32>> {
+        let tokens = match self {
+            Self::Whole(vector) => return vector.into_iter().collect(),
+            Self::Tokens(tokens) => tokens,
+        };
+        let count = tokens.len() as f32;
+        let mut mean = vec![0.0; tokens.first()?.len()];
+        for token in tokens {
+            if token.len() != mean.len() {
+                return None;
+            }
+            for (sum, number) in mean.iter_mut().zip(token) {
+                *sum += number? / count;
+            }
+        }
+        Some(mean)
+    }
 }
 
 /// The vectors of an answer to `count` texts, in their order, or why they are of no use.
@@ -52,8 +81,8 @@ pub(super) fn vectors(bytes: &[u8], count: usize) -> Result<Vec<Vec<f32>>, Strin
         let Some(vector) = vectors.get_mut(at).filter(|vector| vector.is_empty()) else {
             return Err(format!("the embedding {at} comes twice, or is of no text"));
         };
-        let numbers = entry.embedding.into_iter().collect::<Option<Vec<f32>>>();
-        let finite = numbers.filter(|v| !v.is_empty() && v.iter().all(|x| x.is_finite()));
+        let finite =
+            entry.embedding.pooled().filter(|v| !v.is_empty() && v.iter().all(|x| x.is_finite()));
         *vector = finite.ok_or("an embedding is empty, or holds what is no finite number")?;
     }
     let dimensions = vectors.first().map_or(0, Vec::len);
@@ -78,6 +107,8 @@ mod tests {
         assert_eq!(of(text, 2).unwrap(), [vec![1.0, 2.0], vec![3.0, 4.5]]);
         let without = r#"{"data": [{"embedding": [1]}, {"embedding": [2]}]}"#;
         assert_eq!(of(without, 2).unwrap(), [vec![1.0], vec![2.0]]);
+        let tokens = r#"{"data": [{"embedding": [[1, 4], [3, 8]]}]}"#;
+        assert_eq!(of(tokens, 1).unwrap(), [vec![2.0, 6.0]]);
     }
 
     #[test]
@@ -93,6 +124,7 @@ mod tests {
             (r#"{"data": [{"embedding": [null]}]}"#, 1, "no finite number"),
             (r#"{"data": [{"embedding": [1e39]}]}"#, 1, "finite"),
             (r#"{"data": [{"embedding": []}]}"#, 1, "empty"),
+            (r#"{"data": [{"embedding": [[1], [1, 2]]}]}"#, 1, "no finite number"),
             (
                 r#"{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [1]}]}"#,
                 2,
