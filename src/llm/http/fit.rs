@@ -206,6 +206,14 @@ impl Fit {
                 self.shape(&mut body, trial);
                 self.suggested(detail, &body, trial)
             }
+            // llama-cpp-python's stream is empty where it refuses the same request with words.
+            ModelError::Garbled { detail, .. } if detail == wire::EMPTY => {
+                let mut body = parsed(full).unwrap_or_default();
+                self.shape(&mut body, trial);
+                let streamed = Way::Whole.applies(&body) && !trial.ways.contains(&Way::Streamed);
+                streamed.then_some(Way::Whole)
+            }
+            ModelError::ContextOverflow { .. } => return Err(error),
             _ => None,
         };
         let Some(way) = way else { return Err(trial.first.take().unwrap_or(error)) };

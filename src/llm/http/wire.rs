@@ -68,6 +68,9 @@ pub(super) fn sample_header(samples: &Range<u32>) -> String {
     }
 }
 
+/// What is said of a body without anything in it.
+pub(super) const EMPTY: &str = "the body is empty";
+
 /// Why a successful answer's body is of no use.
 #[derive(Debug, PartialEq)]
 pub(super) enum Unusable {
@@ -226,7 +229,7 @@ fn json_of<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unusable> {
             return Unusable::Truncated;
         }
         let what = if bytes.trim_ascii().is_empty() {
-            "the body is empty".to_owned()
+            EMPTY.to_owned()
         } else if bytes.trim_ascii_start().starts_with(b"<") {
             "it is an HTML page, so this is not the API's address".to_owned()
         } else if begun {

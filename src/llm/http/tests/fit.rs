@@ -280,3 +280,16 @@ async fn an_overflow_inside_a_stream_is_an_overflow() {
     let error = answers.remove(0).unwrap_err();
     assert!(matches!(error, ModelError::ContextOverflow { limit: Some(512), .. }), "{error}");
 }
+
+#[tokio::test]
+async fn an_empty_stream_is_asked_for_whole_to_hear_why() {
+    let server = TestServer::start(|_, seen| match seen.body["stream"].as_bool() {
+        Some(true) => Answer::Packets(Vec::new(), Ending::Closed),
+        _ => refused("This model's maximum context length is 8192 tokens."),
+    })
+    .await;
+    let (mut answers, _) = asked(&server, 1, |_| request(0..1), |c| c.stream = Streaming::On).await;
+    let error = answers.remove(0).unwrap_err();
+    assert!(matches!(error, ModelError::ContextOverflow { limit: Some(8192), .. }), "{error}");
+    assert_eq!(server.seen().len(), 2);
+}

@@ -27,7 +27,7 @@ fn every_recorded_answer_is_understood() {
             seen += 1;
         }
     }
-    assert!(seen >= 9, "{seen} recordings");
+    assert!(seen >= 18, "{seen} recordings");
 }
 
 fn understood(name: &str, recorded: &Recorded, path: &Path) {
@@ -36,6 +36,8 @@ fn understood(name: &str, recorded: &Recorded, path: &Path) {
         (200, "models") => assert_eq!(wire::models(body).unwrap().len(), 1, "{path}"),
         // Cut to a sample.
         (200, "embeddings") => assert!(recorded.body.contains("embedding"), "{path}"),
+        // What llama-cpp-python streams where it refuses; the client then asks without a stream.
+        (200, "overflow-stream") if body.is_empty() => {}
         (200, _) => {
             let (replies, streamed) = fit::read(body).unwrap_or_else(|e| panic!("{path}: {e:?}"));
             assert_eq!(streamed, name.contains("stream"), "{path}");
@@ -53,6 +55,8 @@ fn understood(name: &str, recorded: &Recorded, path: &Path) {
             let words = Words::read(body);
             assert!(words.message.contains(field), "{path}: {words:?}");
         }
-        (status, _) => assert!(name == "embeddings" && status == 404, "{path}: {status}"),
+        (status, _) => {
+            assert!(name == "embeddings" && [404, 500].contains(&status), "{path}: {status}");
+        }
     }
 }
