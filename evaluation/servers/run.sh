@@ -89,6 +89,7 @@ if [ -x "$llama/bin/python" ] || make_llama; then
         "$agent" doctor --json --sandbox local --embeddings-url "$url" \
             >"$out/llama-cpp-python-embedding/embeddings.json" || failed=1
         timeout 300 "$agent" localize sample --no-model --embeddings-url "$url" --set index.dir="$out/index" \
+            --instance sample__ledgerly-1 --set localize.embeddings_files=2 \
             >"$out/llama-cpp-python-embedding/ranked.jsonl" || failed=1
     fi
     stop
