@@ -1,20 +1,26 @@
 //! Model servers and embeddings servers, through the binary.
 
 use std::process::Command;
-use std::time::Duration;
 
 use axum::Router;
-use axum::routing::post;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use crate::harness::{Place, SAMPLES, json as read_json, sample, sample_repository};
-use crate::standin::{Standin, StandinConfig};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_says_what_a_server_can_do() {
-    let config = StandinConfig { latency: Duration::ZERO, max_n: 1, ..StandinConfig::default() };
-    let standin = Standin::start(config).await.unwrap();
-    let url = standin.base_url();
+    // Knows one thing, and `n` not at all.
+    let models = || async { axum::Json(json!({"data": [{"id": "m"}]})) };
+    let chat = || async {
+        let choice = json!({"message": {"content": "print(1)"}, "finish_reason": "stop"});
+        axum::Json(json!({"choices": [choice]}))
+    };
+    let app =
+        Router::new().route("/v1/models", get(models)).route("/v1/chat/completions", post(chat));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
     let ran = tokio::task::spawn_blocking(move || {
         let place = Place::new();
         let args = ["doctor", "--sandbox", "local", "--base-url", url.as_str()];
