@@ -96,7 +96,8 @@ if [ -x "$llama/bin/python" ] || make_llama; then
     port=$(free_port)
     url=http://127.0.0.1:$port/v1
     if up llama-cpp-python "$url" "$llama/bin/python" -m llama_cpp.server --model "$out/tiny.gguf" \
-        --model_alias tiny --n_ctx 8192 --n_threads 2 --host 127.0.0.1 --port "$port"; then
+        --model_alias tiny --n_ctx 8192 --n_threads 2 --host 127.0.0.1 --port "$port" \
+        --interrupt_requests false; then
         measure llama-cpp-python "$url" tiny
     fi
     stop
