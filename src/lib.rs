@@ -33,6 +33,7 @@
 //! | [`sandbox`] | where does untrusted code run? |
 //! | [`repo`] | what was in the repository at the base commit? |
 //! | [`index`] | what is known of a repository's files and commits, kept between runs? |
+//! | [`embed`] | which files mean what the issue says, by an embeddings server? |
 //! | [`dataset`] | which instances are there? (gold data lives here and nowhere else) |
 //! | [`store`] | what is already done, and where does it lie? |
 //! | [`report`] | how do people and machines see events? |
@@ -79,6 +80,7 @@ pub mod source;
 pub mod testlog;
 
 pub mod dataset;
+pub mod embed;
 pub mod index;
 pub mod llm;
 pub mod repo;

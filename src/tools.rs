@@ -8,6 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::{Budget, Exhausted};
+use crate::embed::Embeddings;
 use crate::event::Events;
 use crate::index::IndexCache;
 use crate::llm::ModelClient;
@@ -24,6 +25,8 @@ pub struct Tools {
     pub sandbox: Arc<dyn Sandbox>,
     /// What is known of repositories.
     pub index: Arc<IndexCache>,
+    /// The embeddings server, where one is given.
+    pub embeddings: Option<Arc<Embeddings>>,
     /// How many sessions there may be at the same time, over all instances.
     pub sessions: Arc<Sessions>,
     /// Where events go.

@@ -148,6 +148,7 @@ impl Bench<'_> {
             model: Arc::new(NoModel),
             sandbox: Arc::clone(&self.sandbox),
             index: Arc::new(IndexCache::in_memory()),
+            embeddings: None,
             sessions: Arc::new(Sessions::new(slots)),
             events: Events::discard(),
             cancel: tokio_util::sync::CancellationToken::new(),

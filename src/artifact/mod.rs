@@ -13,6 +13,7 @@ mod prediction;
 mod ranking;
 mod reproduction;
 mod rules;
+mod server;
 mod usage;
 
 pub use candidate::{Candidate, CandidateStatus};
@@ -26,4 +27,5 @@ pub use prediction::{Cause, InstanceOutcome, Prediction, Stage};
 pub use ranking::{RankedCandidate, Ranking};
 pub use reproduction::{BaseVerdict, ReproductionTest};
 pub use rules::{ExitStatusLine, Rules};
+pub use server::Server;
 pub use usage::Usage;

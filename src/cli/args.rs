@@ -169,6 +169,12 @@ pub(crate) struct SettingsArgs {
     /// How files are ranked: fused, retrieval, model, mini, or oracle (the reference fix's files)
     #[arg(long, value_name = "KIND")]
     pub(crate) localizer: Option<String>,
+    /// Server of embeddings, whose list joins the ranking of files, such as http://localhost:8001/v1
+    #[arg(long, value_name = "URL")]
+    pub(crate) embeddings_url: Option<String>,
+    /// Its model; without it the server's only model is taken
+    #[arg(long, value_name = "NAME")]
+    pub(crate) embeddings_model: Option<String>,
     /// Take ranked lists made elsewhere: JSON lines as `agent localize D --no-model` writes them
     #[arg(long, value_name = "FILE")]
     pub(crate) localization: Option<PathBuf>,
@@ -437,6 +443,10 @@ pub(crate) struct DoctorArgs {
     /// Dataset to check as well
     #[arg(value_name = "DATASET")]
     pub(crate) dataset: Option<String>,
+    /// The model's context length in tokens, to try what the server does beyond it, where it does not
+    /// say so itself
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) context: Option<u64>,
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 }

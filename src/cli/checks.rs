@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::session;
 use crate::cli::settings::Settings;
 use crate::event::Events;
-use crate::llm::{HttpClient, ModelClient};
+use crate::llm::{Ability, HttpClient, ModelClient, ModelError};
 use crate::sandbox::Choice;
 use crate::sandbox::docker::Engine;
 
@@ -16,13 +16,31 @@ pub(crate) struct Check {
     pub(crate) what: &'static str,
     pub(crate) ok: bool,
     pub(crate) found: String,
+    /// What is done instead of what is not there.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) instead: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) mend: String,
+    /// Whether an endpoint can do it; absent for what is no ability of one, and where it could not be
+    /// told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) can: Option<bool>,
+    /// The endpoint whose ability it is.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) of: &'static str,
 }
 
 impl Check {
     pub(crate) fn good(what: &'static str, found: impl Into<String>) -> Self {
-        Self { what, ok: true, found: found.into(), mend: String::new() }
+        Self {
+            what,
+            ok: true,
+            found: found.into(),
+            instead: "",
+            mend: String::new(),
+            can: None,
+            of: "",
+        }
     }
 
     pub(crate) fn bad(
@@ -30,31 +48,77 @@ impl Check {
         found: impl Into<String>,
         mend: impl Into<String>,
     ) -> Self {
-        Self { what, ok: false, found: found.into(), mend: mend.into() }
+        Self { ok: false, mend: mend.into(), ..Self::good(what, found) }
+    }
+
+    /// Without chat completions nothing works; all else is done without.
+    fn ability(ability: Ability) -> Self {
+        let lost = ability.has == Some(false) && ability.instead.is_empty();
+        Self {
+            ok: !(lost && ability.name == "chat"),
+            instead: ability.instead,
+            mend: ability.mend.to_owned(),
+            can: ability.has,
+            of: "endpoint",
+            ..Self::good(ability.name, ability.found)
+        }
     }
 }
 
 /// The model server.
-pub(crate) async fn endpoint(settings: &Settings) -> Check {
+pub(crate) async fn endpoint(settings: &Settings, context: Option<u64>) -> Vec<Check> {
     if settings.config.model.base_url.is_empty() {
-        return Check::good("endpoint", "none given: only recorded replies can be used");
+        return vec![Check::good("endpoint", "none given: only recorded replies can be used")];
     }
     let config = session::http_config(settings);
-    match HttpClient::new(config, Events::discard(), CancellationToken::new()).await {
-        Ok(client) => match client.models().await {
-            Ok(models) => Check::good(
-                "endpoint",
-                format!(
-                    "{} serves {}; using {}",
-                    settings.config.model.base_url,
-                    models.join(", "),
-                    client.model()
-                ),
-            ),
-            Err(error) => Check::bad("endpoint", error.to_string(), error.hint()),
+    let client = match HttpClient::new(config, Events::discard(), CancellationToken::new()).await {
+        Ok(client) => client,
+        Err(error) => return vec![Check::bad("endpoint", told(&error), error.hint())],
+    };
+    let (url, model) = (&settings.config.model.base_url, client.model());
+    // Before the probes, each of which would wait for a server that is not there.
+    let reached = match client.models().await {
+        Ok(models) => {
+            let found = format!("{url} serves {}; using {model}", models.join(", "));
+            Check::good("endpoint", found)
+        }
+        // Some servers have no list of models.
+        Err(ModelError::Refused { status: 404 | 405 | 501, .. }) => {
+            Check::good("endpoint", format!("{url}; using {model}"))
+        }
+        Err(error) => return vec![Check::bad("endpoint", told(&error), error.hint())],
+    };
+    let server = client.server().await.unwrap_or_default();
+    let mut checks =
+        vec![reached, Check { of: "endpoint", ..Check::good("server", server.to_string()) }];
+    checks.extend(client.abilities(context).await.into_iter().map(Check::ability));
+    checks
+}
+
+/// The server of embeddings, if the settings name one.
+pub(crate) async fn embeddings(settings: &Settings) -> Option<Check> {
+    const WHAT: &str = "embeddings server";
+    let config = session::embeddings_config(settings)?;
+    let url = config.base_url.clone();
+    let asked = async {
+        let client = HttpClient::new(config, Events::discard(), CancellationToken::new()).await?;
+        let vectors = client.embed(&["def f(): pass"]).await?;
+        Ok::<_, ModelError>((client.model().to_owned(), vectors[0].len()))
+    };
+    Some(match asked.await {
+        Ok((model, dimensions)) => {
+            Check::good(WHAT, format!("{url} serves {model}, {dimensions} dimensions"))
+        }
+        Err(error) => Check {
+            instead: "files are ranked without its list",
+            ..Check::bad(WHAT, told(&error), error.hint())
         },
-        Err(error) => Check::bad("endpoint", error.to_string(), error.hint()),
-    }
+    })
+}
+
+fn told(error: &ModelError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.fold(error.to_string(), |all, cause| format!("{all}: {cause}"))
 }
 
 /// The sandbox and its base image.

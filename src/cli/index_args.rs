@@ -8,7 +8,6 @@ use crate::cli::args::SettingsArgs;
 use crate::cli::error::CliError;
 use crate::cli::session;
 use crate::cli::settings::Settings;
-use crate::config::Config;
 use crate::index::IndexCache;
 
 /// What `agent index` does.
@@ -36,12 +35,12 @@ pub(crate) struct IndexSettings {
 
 impl IndexSettings {
     /// The indexes, and the settings that they are used with.
-    pub(crate) fn open(self) -> Result<(IndexCache, Config), CliError> {
-        let mut config = Settings::resolve(&self.settings, None)?.config;
+    pub(crate) fn open(self) -> Result<(IndexCache, Settings), CliError> {
+        let mut settings = Settings::resolve(&self.settings, None)?;
         if let Some(cache) = self.cache {
-            config.index.dir = cache;
+            settings.config.index.dir = cache;
         }
-        Ok((session::index_cache(&config)?, config))
+        Ok((session::index_cache(&settings.config)?, settings))
     }
 }
 

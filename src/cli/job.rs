@@ -16,6 +16,7 @@ use crate::cli::{given, given_tests, limits, select};
 use crate::dataset::Dataset;
 use crate::pipeline::{Plan, Source, Stages};
 use crate::store::{RunDir, RunRecord};
+use crate::tools::Tools;
 
 /// What to run.
 pub(crate) struct Job {
@@ -106,11 +107,15 @@ pub(crate) async fn run(
                 prompts: plan.prompts.digests().clone(),
                 instances: job.instances.iter().map(|instance| instance.id.clone()).collect(),
                 settings: settings.record(),
+                server: model.server().await,
                 origin: before.and_then(|before| before.origin),
             })?;
         }
-        let (own, events, cancel) = (Arc::clone(&sandbox), events.clone(), cancel.clone());
-        let tools = session::tools(config, model, own, events, cancel, Arc::clone(&budget))?;
+        let (own, events, stop) = (Arc::clone(&sandbox), events.clone(), cancel.clone());
+        let tools = Tools {
+            embeddings: session::embeddings(settings, &cancel),
+            ..session::tools(config, model, own, events, stop, Arc::clone(&budget))?
+        };
         let batch = Batch {
             instances: job.instances.clone(),
             plan: Arc::new(plan),

@@ -20,6 +20,7 @@ mod job;
 mod limit_args;
 mod limits;
 mod look_args;
+mod looking;
 mod pack_args;
 mod ranking;
 mod readiness;

@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifact::{Instance, InstanceId};
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session;
-use crate::config::Config;
+use crate::cli::settings::Settings;
+use crate::embed::Embeddings;
 use crate::event::Events;
 use crate::index::IndexCache;
 use crate::pipeline::{self, Source};
@@ -28,6 +30,7 @@ pub(crate) struct Ranking {
     source: Source,
     history: usize,
     options: RankOptions,
+    embeddings: Option<Arc<Embeddings>>,
     events: Events,
 }
 
@@ -39,13 +42,19 @@ type Ranked = (InstanceId, Option<Vec<String>>);
 
 impl Ranking {
     /// With the settings of a run.
-    pub(crate) fn new(config: &Config, source: Source, events: Events) -> Result<Self, CliError> {
+    pub(crate) fn new(
+        settings: &Settings,
+        source: Source,
+        events: Events,
+    ) -> Result<Self, CliError> {
+        let config = &settings.config;
         let cache = session::index_cache(config)?;
         Ok(Self {
             cache,
             source,
             history: config.localize.history_commits,
             options: config.localize.ranking(),
+            embeddings: session::embeddings(settings, &CancellationToken::new()),
             events,
         })
     }
@@ -72,7 +81,8 @@ impl Ranking {
                     }
                 }
                 let this = Arc::clone(&this);
-                let work = tokio::task::spawn_blocking(move || this.batch(&opened)).await;
+                let runtime = Handle::current();
+                let work = tokio::task::spawn_blocking(move || this.batch(&opened, &runtime)).await;
                 lines.extend(work.map_err(|error| CliError::from_error(Kind::Environment, error))?);
             }
         }
@@ -87,7 +97,7 @@ impl Ranking {
             .map_err(|error| CliError::from_error(Kind::Environment, error))
     }
 
-    fn batch(&self, opened: &[(usize, Instance, Arc<Checkout>)]) -> Vec<Line> {
+    fn batch(&self, opened: &[(usize, Instance, Arc<Checkout>)], runtime: &Handle) -> Vec<Line> {
         if let Some((_, _, first)) = opened.first() {
             let checkouts = opened.iter().map(|(_, _, checkout)| &**checkout).collect::<Vec<_>>();
             // What fails here fails again, and is told, for the instance whose file it is.
@@ -100,7 +110,7 @@ impl Ranking {
             for _ in 0..session::or_cores(0).get() {
                 scope.spawn(|| {
                     while let Some(one) = opened.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let line = self.line(one);
+                        let line = self.line(one, runtime);
                         lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
                     }
                 });
@@ -109,13 +119,21 @@ impl Ranking {
         lines.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line(&self, (place, instance, checkout): &(usize, Instance, Arc<Checkout>)) -> Line {
+    fn line(
+        &self,
+        (place, instance, checkout): &(usize, Instance, Arc<Checkout>),
+        runtime: &Handle,
+    ) -> Line {
         let events = self.events.of(&instance.id);
         let ranked = match self.cache.open(Arc::clone(checkout), self.history, &events) {
             Ok(opened) => {
-                let ranked =
-                    opened.rank(&instance.problem_statement, &self.options, LISTED).into_iter();
-                Some(ranked.map(|file| file.path).collect())
+                let issue = &instance.problem_statement;
+                let mut ranked = opened.rank(issue, &self.options, LISTED);
+                if let Some(embeddings) = &self.embeddings {
+                    let join = embeddings.join(ranked, issue, checkout, &self.cache, &events);
+                    ranked = runtime.block_on(join);
+                }
+                Some(ranked.into_iter().map(|file| file.path).collect())
             }
             Err(error) => {
                 self.failed(instance, &error.into());

@@ -51,6 +51,7 @@ pub(crate) async fn all(
     let tools = Tools {
         sandbox: Arc::new(Recorded::of(&runs.record.sandbox)),
         index: Arc::new(IndexCache::in_memory()),
+        embeddings: None,
         sessions: Arc::new(Sessions::new(session::or_cores(1))),
         model,
         events,

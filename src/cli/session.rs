@@ -17,10 +17,11 @@ use crate::cli::settings::Settings;
 use crate::cli::{reaper, select};
 use crate::config::Config;
 use crate::dataset;
+use crate::embed::Embeddings;
 use crate::event::Events;
 use crate::index::IndexCache;
 use crate::llm::{
-    HttpClient, HttpConfig, Journaled, ModelClient, Replay, TokenCounter, has_journal,
+    HttpClient, HttpConfig, Journaled, ModelClient, Replay, Secret, TokenCounter, has_journal,
 };
 use crate::pipeline::{PipelineError, Plan, Stages};
 use crate::prompt::Prompts;
@@ -208,6 +209,8 @@ pub(crate) fn http_config(settings: &Settings) -> HttpConfig {
     config.adaptive_concurrency = model.adaptive_concurrency;
     config.max_requests = (model.max_requests > 0).then_some(model.max_requests);
     config.extra_body = serde_json::from_str(&model.extra_body).unwrap_or_default();
+    config.stream = model.stream;
+    config.tokenizer = (!model.tokenizer.as_os_str().is_empty()).then(|| model.tokenizer.clone());
     config
 }
 
@@ -277,7 +280,38 @@ pub(crate) fn tools(
 ) -> Result<Tools, CliError> {
     let sessions = Arc::new(Sessions::new(or_room(config.run.sessions, &*sandbox)));
     let index = Arc::new(index_cache(config)?);
-    Ok(Tools { model, sandbox, index, sessions, events, cancel, budget, age: 0 })
+    Ok(Tools { model, sandbox, index, embeddings: None, sessions, events, cancel, budget, age: 0 })
+}
+
+/// The embeddings server, if the settings name one.
+pub(crate) fn embeddings(
+    settings: &Settings,
+    cancel: &CancellationToken,
+) -> Option<Arc<Embeddings>> {
+    let localize = &settings.config.localize;
+    let config = embeddings_config(settings)?;
+    let (files, weight) = (localize.embeddings_files, localize.embeddings_weight);
+    Some(Arc::new(Embeddings::new(config, files, weight, cancel.clone())))
+}
+
+/// How the embeddings server is reached, if the settings name one.
+pub(crate) fn embeddings_config(settings: &Settings) -> Option<HttpConfig> {
+    let (localize, model) = (&settings.config.localize, &settings.config.model);
+    if localize.embeddings_url.is_empty() {
+        return None;
+    }
+    let same = |url: &str| url.trim_end_matches('/').to_owned();
+    let own = std::env::var("AGENT_EMBEDDINGS_API_KEY").ok().map(Secret::new);
+    // A key never goes to an address that it was not given for.
+    let shared = settings.api_key.clone();
+    let shared = shared.filter(|_| same(&localize.embeddings_url) == same(&model.base_url));
+    Some(HttpConfig {
+        base_url: localize.embeddings_url.clone(),
+        api_key: own.filter(|key| !key.is_empty()).or(shared),
+        model: Some(localize.embeddings_model.clone()).filter(|name| !name.is_empty()),
+        extra_body: serde_json::Map::new(),
+        ..http_config(settings)
+    })
 }
 
 /// Where what is known of repositories is kept.

@@ -146,6 +146,8 @@ fn flags(layers: &mut Layers, args: &SettingsArgs, budget: &BudgetArgs) -> Resul
     set("model.name", "--model", text(&args.model))?;
     set("model.base_url", "--base-url", text(&args.base_url))?;
     set("localize.localizer", "--localizer", text(&args.localizer))?;
+    set("localize.embeddings_url", "--embeddings-url", text(&args.embeddings_url))?;
+    set("localize.embeddings_model", "--embeddings-model", text(&args.embeddings_model))?;
     set("run.localization", "--localization", path(&args.localization))?;
     set("run.regression_tests", "--regression-files", path(&args.regression_files))?;
     set("rerank.policy", "--policy", text(&args.policy))?;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::llm::Streaming;
 use crate::sandbox::{Choice, SandboxConfig};
 use crate::stage::execute::ExecuteConfig;
 use crate::stage::localize::LocalizeConfig;
@@ -86,6 +87,7 @@ pub struct ModelConfig {
     pub max_requests: u64,
     pub max_tokens_total: u64,
     pub extra_body: String,
+    pub stream: Streaming,
     pub tokenizer: PathBuf,
 }
 
@@ -183,12 +185,17 @@ impl Config {
             ("execute.base_runs", self.execute.base_runs > 0),
             ("adaptive.round", self.adaptive.round > 0),
             ("evaluate.timeout", self.evaluate.timeout > 0),
+            ("localize.embeddings_files", self.localize.embeddings_files > 0),
         ];
         if let Some((key, _)) = positive.into_iter().find(|(_, holds)| !holds) {
             return Err(invalid(layers, key, "expected more than 0"));
         }
         if !(0.0..=1.0).contains(&self.adaptive.confidence) {
             return Err(invalid(layers, "adaptive.confidence", "expected a number from 0 to 1"));
+        }
+        let weight = self.localize.embeddings_weight;
+        if !(weight.is_finite() && weight >= 0.0) {
+            return Err(invalid(layers, "localize.embeddings_weight", "expected 0 or more"));
         }
         if let Some((unknown, known)) = self.localize.unknown_list() {
             let detail =

@@ -11,8 +11,10 @@ mod opened;
 mod repository;
 #[cfg(test)]
 mod tests;
+mod vectors;
 
 pub use cache::{IndexCache, Kept};
 pub use files::candidates;
 pub use opened::Opened;
 pub use repository::{IndexSize, RepoIndex};
+pub use vectors::VectorKey;

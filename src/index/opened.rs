@@ -49,6 +49,12 @@ impl Opened {
         retrieval::features(&self.corpus, issue, &self.history)
     }
 
+    /// The commit's tree.
+    #[must_use]
+    pub fn checkout(&self) -> &Arc<Checkout> {
+        &self.checkout
+    }
+
     /// Full id of the commit.
     #[must_use]
     pub fn commit(&self) -> &str {

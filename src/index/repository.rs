@@ -8,6 +8,7 @@ use crate::event::Events;
 use crate::index::cache::Home;
 use crate::index::files;
 use crate::index::history::HistoryStore;
+use crate::index::vectors::{self, VectorKey, VectorStore};
 use crate::repo::{BlobReader, Checkout, RepoError};
 use crate::retrieval::{
     BlobIndex, BlobKey, Corpus, History, INDEX_VERSION, IndexError, Plan, Segments,
@@ -20,6 +21,7 @@ pub struct RepoIndex {
     home: Option<Home>,
     state: Mutex<State>,
     history: HistoryStore,
+    vectors: VectorStore,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,7 @@ impl RepoIndex {
             None => State::in_memory(),
             Some(home) => State::on_disk(home, events),
         };
-        Self { home, state: Mutex::new(state), history }
+        Self { home, state: Mutex::new(state), history, vectors: VectorStore::default() }
     }
 
     /// The files of a checkout with what is known of them, and up to `history` of its ancestors,
@@ -162,6 +164,17 @@ impl RepoIndex {
                 self.fill(state, &mut work, events)
             })
         })
+    }
+
+    /// The vectors of `space` that are kept of these texts.
+    #[must_use]
+    pub fn vectors(&self, space: &str, keys: &[VectorKey]) -> Vec<Option<Vec<f32>>> {
+        self.vectors.get(self.home.as_ref(), space, keys)
+    }
+
+    /// Keeps vectors of `space`.
+    pub fn keep_vectors(&self, space: &str, new: Vec<(VectorKey, Vec<f32>)>, events: &Events) {
+        self.vectors.add(self.home.as_ref(), space, new, events);
     }
 
     /// What is known now.
@@ -385,7 +398,9 @@ impl State {
     /// Empties the directory, also of what other versions left; its lock is held by the caller.
     fn anew(home: &Home) -> Result<Self, IndexError> {
         for entry in std::fs::read_dir(&home.path)?.flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(b"blobs-") {
+            let name = entry.file_name();
+            let name = name.as_encoded_bytes();
+            if name.starts_with(b"blobs-") || name.starts_with(vectors::PREFIX.as_bytes()) {
                 let path = entry.path();
                 let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
             }

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc::UnboundedSender;
 
 pub use answer::final_part;
-pub use http::{HttpClient, HttpConfig, install_crypto_provider, sample_seed};
+pub use http::{Ability, HttpClient, HttpConfig, Streaming, install_crypto_provider, sample_seed};
 pub use journal::{
     Exchange, Journaled, Recorded, Replay, copy_journal, has_journal, join_journals,
 };
@@ -24,7 +24,7 @@ pub use reply::Reply;
 pub use secret::Secret;
 pub use tokens::{TokenCounter, TokenizerError};
 
-use crate::artifact::{InstanceId, Message, Usage};
+use crate::artifact::{InstanceId, Message, Server, Usage};
 use crate::budget::Exhausted;
 
 /// What a request is for: the value of the header `x-agent-stage`.
@@ -215,6 +215,11 @@ pub trait ModelClient: Send + Sync {
     /// there are any. Answers of another identity are never taken for this one's.
     fn identity(&self) -> String {
         self.model().to_owned()
+    }
+
+    /// The program that serves the model, as far as it says; none where no server is asked.
+    async fn server(&self) -> Option<Server> {
+        None
     }
 
     /// As [`ModelClient::complete`], but sends each sample's raw reply as soon as it arrives, in

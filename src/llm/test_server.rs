@@ -38,10 +38,23 @@ pub(super) enum Answer {
     Header(u16, &'static str, String),
     /// The headers of success, the beginning of a body, then the connection breaks.
     Broken,
+    /// A stream of events in these packets, and what comes after the last.
+    Packets(Vec<Vec<u8>>, Ending),
     /// Nothing, ever.
     Silence,
     /// The other answer, later.
     Late(Duration, Box<Answer>),
+}
+
+/// What a stream ends with.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ending {
+    /// The end, as it should be.
+    Closed,
+    /// The connection stays open.
+    Open,
+    /// The connection breaks.
+    Broken,
 }
 
 type Script = dyn Fn(usize, &Seen) -> Answer + Send + Sync;
@@ -182,6 +195,24 @@ async fn respond(answer: Answer) -> Response<Body> {
             };
             let parts = stream::once(begin).chain(stream::once(end));
             build(200, "application/json", Body::from_stream(parts))
+        }
+        Answer::Packets(packets, ending) => {
+            let packets = stream::iter(packets).then(async |packet| {
+                // Long enough for each to be a read of its own.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                Ok(Bytes::from(packet))
+            });
+            let last = async move {
+                match ending {
+                    Ending::Open => std::future::pending().await,
+                    _ => Err(std::io::Error::other("cut")),
+                }
+            };
+            let kind = "text/event-stream";
+            match ending {
+                Ending::Closed => build(200, kind, Body::from_stream(packets)),
+                _ => build(200, kind, Body::from_stream(packets.chain(stream::once(last)))),
+            }
         }
         Answer::Silence => std::future::pending().await,
         Answer::Late(..) => unreachable!("unwrapped by the caller"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::{Instance, InstanceId, Prediction};
+use crate::artifact::{Instance, InstanceId, Prediction, Server};
 use crate::store::files::{append, lines, make_dir, read_json, read_rows, replace, replace_json};
 use crate::store::{InstanceDir, StoreError};
 
@@ -26,6 +26,9 @@ pub struct RunRecord {
     pub pinned_dataset: Option<String>,
     /// Model name as the endpoint knows it.
     pub model: String,
+    /// Program that serves the model, as far as it says; none where replies are recorded ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Server>,
     /// Sandbox that was taken, and why.
     pub sandbox: String,
     /// SHA-256 of each prompt's text.

@@ -30,13 +30,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dataset", &["artifact", "scratch"]),
     // Reads commits through `repo`, so that `retrieval` stays without a disk.
     ("index", &["artifact", "event", "repo", "retrieval", "source", "scratch"]),
+    // One more list for a ranking, with its vectors kept beside the index.
+    ("embed", &["artifact", "event", "index", "llm", "repo", "source"]),
     ("store", &["artifact", "scratch"]),
     ("report", &["artifact", "event"]),
     // Runs looked at from outside.
     ("compare", &["artifact", "report", "store"]),
     ("merge", &["artifact", "compare", "llm", "store", "scratch"]),
     // What stages may touch of the outside, and the mechanism they share with the grader.
-    ("tools", &["budget", "index", "llm", "queue", "sandbox", "event"]),
+    ("tools", &["budget", "embed", "index", "llm", "queue", "sandbox", "event"]),
     ("base", &["patch", "repo"]),
     ("harness", &["artifact", "sandbox", "testlog"]),
     // The verbs: no store, report, config, dataset or evaluate.
@@ -77,7 +79,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("images", &["artifact", "dataset", "event", "repo", "sandbox", "testlog", "scratch"]),
     ("batch", &["artifact", "budget", "event", "pipeline", "queue", "store", "tools"]),
-    ("config", &["sandbox", "stage"]),
+    ("config", &["llm", "sandbox", "stage"]),
     (
         "cli",
         &[
@@ -87,6 +89,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "compare",
             "config",
             "dataset",
+            "embed",
             "evaluate",
             "event",
             "images",

@@ -25,6 +25,7 @@ mod reward_serve;
 mod runs;
 mod schedule;
 mod seeing;
+mod servers;
 mod solve;
 #[path = "../standin/server.rs"]
 mod standin;

@@ -2,20 +2,15 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Instant;
 
 use serde_json::json;
 
 use crate::cli::args::OutputArgs;
 use crate::cli::error::{CliError, Kind};
-use crate::cli::index_args::{BuildIndexArgs, CommitArgs, IndexCommand, IndexSettings, QueryArgs};
-use crate::cli::session::{Reporting, Show};
+use crate::cli::index_args::{BuildIndexArgs, IndexCommand, IndexSettings, QueryArgs};
+use crate::cli::looking::{Looked, look};
 use crate::cli::{issue, print, print_json, say};
-use crate::config::Config;
 use crate::event::Events;
-use crate::index::Opened;
-use crate::repo::Checkout;
 
 pub(crate) async fn index(
     command: IndexCommand,
@@ -35,31 +30,9 @@ pub(crate) async fn index(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens a commit and all that is known of it, on a thread that may block.
-async fn look(
-    commit: CommitArgs,
-    index: IndexSettings,
-    output: &OutputArgs,
-) -> Result<(Opened, Config, f64), CliError> {
-    let start = Instant::now();
-    let (cache, config) = index.open()?;
-    let history = config.localize.history_commits;
-    let work = move |events: Events| {
-        let checkout = Checkout::discover(&commit.repo, &commit.rev)?;
-        cache.open(Arc::new(checkout), history, &events)
-    };
-    let reporting = Reporting::start(output, Show { stages: false, json_events: false }, None)?;
-    let events = reporting.events.clone();
-    let opened = tokio::task::spawn_blocking(move || work(events)).await;
-    for message in reporting.finish().await {
-        say(&message);
-    }
-    let opened = opened.map_err(|error| CliError::from_error(Kind::Environment, error))??;
-    Ok((opened, config, start.elapsed().as_secs_f64()))
-}
-
 async fn build(args: BuildIndexArgs, output: &OutputArgs) -> Result<(), CliError> {
-    let (opened, _, seconds) = look(args.commit, args.index, output).await?;
+    let (looked, ()) = look(args.commit, args.index, output, async |_, _| ()).await?;
+    let Looked { opened, seconds, .. } = looked;
     let (size, (sources, files)) = (opened.size(), opened.files());
     if output.json {
         return print_json(&json!({
@@ -81,18 +54,14 @@ async fn query(args: QueryArgs, output: &OutputArgs) -> Result<(), CliError> {
     if text.trim().is_empty() {
         return Err(CliError::usage("the issue is empty: there is nothing to search for"));
     }
-    let (opened, config, open_seconds) = look(args.commit, args.index, output).await?;
-    let mut seconds = Vec::new();
-    let mut ranked = Vec::new();
-    for _ in 0..args.repeat {
-        let start = Instant::now();
-        ranked = opened.rank(&text, &config.localize.ranking(), args.limit);
-        seconds.push(start.elapsed().as_secs_f64());
-    }
+    let ask = async |looked: &Looked, events: &Events| {
+        looked.ask(&text, args.limit, args.repeat, events).await
+    };
+    let (looked, (ranked, seconds)) = look(args.commit, args.index, output, ask).await?;
     if output.json {
         return print_json(&json!({
-            "commit": opened.commit(), "ranked": ranked,
-            "seconds": {"open": open_seconds, "query": seconds},
+            "commit": looked.opened.commit(), "ranked": ranked,
+            "seconds": {"open": looked.seconds, "query": seconds},
         }));
     }
     let mut lines = String::new();
@@ -104,7 +73,7 @@ async fn query(args: QueryArgs, output: &OutputArgs) -> Result<(), CliError> {
 }
 
 fn stats(args: IndexSettings, output: &OutputArgs) -> Result<(), CliError> {
-    let (cache, config) = args.open()?;
+    let (cache, settings) = args.open()?;
     let kept = cache.kept();
     if output.json {
         let entry = |kept: &crate::index::Kept| {
@@ -118,7 +87,11 @@ fn stats(args: IndexSettings, output: &OutputArgs) -> Result<(), CliError> {
         let _ = writeln!(lines, "{:8.1} MiB  {}", mebibytes(kept.bytes), kept.path.display());
     }
     let total = mebibytes(kept.iter().map(|kept| kept.bytes).sum());
-    let _ = writeln!(lines, "{total:8.1} MiB  of {} MiB (index.max_mib)", config.index.max_mib);
+    let _ = writeln!(
+        lines,
+        "{total:8.1} MiB  of {} MiB (index.max_mib)",
+        settings.config.index.max_mib
+    );
     print(&lines)
 }
 

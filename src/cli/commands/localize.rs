@@ -53,7 +53,7 @@ async fn without_model(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCo
         })?),
         None => Box::new(std::io::stdout()),
     };
-    let ranking = Ranking::new(&settings.config, source, reporting.events.clone())?;
+    let ranking = Ranking::new(&settings, source, reporting.events.clone())?;
     let mut failed = 0;
     for (id, ranked) in ranking.all(instances).await? {
         let Some(ranked) = ranked else {

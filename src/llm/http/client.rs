@@ -12,11 +12,13 @@ use reqwest::RequestBuilder;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::Usage;
+use crate::artifact::{Server, Usage};
 use crate::budget::Exhausted;
 use crate::event::{EventKind, Events, with_causes};
 use crate::llm::http::config::HttpConfig;
+use crate::llm::http::fit::{self, Fit, Trial};
 use crate::llm::http::gate::Gate;
+use crate::llm::http::identity;
 use crate::llm::http::pace::News;
 use crate::llm::http::retry;
 use crate::llm::http::transport::{Fault, Transport};
@@ -27,8 +29,8 @@ use crate::queue::{Pass, Place};
 /// Bytes of a prompt that make a token, about, before the server has counted.
 const LETTERS: usize = 4;
 
-const CHAT: &str = "chat/completions";
-const MODELS: &str = "models";
+pub(super) const CHAT: &str = "chat/completions";
+pub(super) const MODELS: &str = "models";
 
 /// A model behind an HTTP endpoint. Clones share connections, limits and the count of requests.
 ///
@@ -37,20 +39,21 @@ const MODELS: &str = "models";
 /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    transport: Transport,
+pub(super) struct Inner {
+    pub(super) transport: Transport,
     config: HttpConfig,
-    model: String,
-    events: Events,
+    pub(super) model: String,
+    pub(super) events: Events,
     cancel: CancellationToken,
     gate: Gate,
     sent: AtomicU64,
     /// Set when the server turned out not to serve several choices in one answer.
     singles: AtomicBool,
+    fit: Fit,
 }
 
 /// What belongs to one exchange, however often it is tried.
@@ -114,6 +117,7 @@ impl HttpClient {
             gate: Gate::new(config.concurrency, config.adaptive_concurrency, events.clone()),
             sent: AtomicU64::new(0),
             singles: AtomicBool::new(config.n_per_request == 1),
+            fit: Fit::new(&config),
             config,
             events,
             cancel,
@@ -134,6 +138,11 @@ impl HttpClient {
     /// Those of any request.
     pub async fn models(&self) -> Result<Vec<String>, ModelError> {
         self.inner.models().await
+    }
+
+    /// What requests beside the client's own need.
+    pub(super) fn parts(&self) -> (&Transport, &HttpConfig) {
+        (&self.inner.transport, &self.inner.config)
     }
 
     /// Requests sent so far, repeated ones included.
@@ -169,6 +178,10 @@ impl ModelClient for HttpClient {
         } else {
             format!("{} {}", self.inner.model, serde_json::Value::Object(extra.clone()))
         }
+    }
+
+    async fn server(&self) -> Option<Server> {
+        Some(identity::identify(&self.inner.transport).await)
     }
 
     async fn stream(&self, request: &ModelRequest, arrived: UnboundedSender<Arrival>) {
@@ -241,22 +254,13 @@ impl Inner {
     async fn chat(&self, asked: &Asked<'_>, samples: Range<u32>) -> Result<Vec<Reply>, ModelError> {
         let Asked { request, template, place } = asked;
         let events = self.events.of(&request.instance);
-        // Only when it is sent: hundreds of samples of a long prompt may wait for their turn.
-        let build = || {
-            let sample = wire::sample_header(&samples);
-            let post = self.transport.post(CHAT, template.body(request, &samples))?;
-            Ok(post
-                .header("x-agent-instance", request.instance.as_str())
-                .header("x-agent-stage", request.call.name())
-                .header("x-agent-sample", sample))
-        };
-        let read = |bytes: &[u8]| match wire::replies(bytes) {
-            Ok(replies) if replies.is_empty() && samples.len() == 1 => {
+        let read = |bytes: &[u8]| match fit::read(bytes) {
+            Ok((replies, _)) if replies.is_empty() && samples.len() == 1 => {
                 Err(Unusable::Garbled("its `choices` are empty".to_owned()))
             }
             other => other,
         };
-        let spent = |replies: &Vec<Reply>| {
+        let spent = |(replies, _): &(Vec<Reply>, bool)| {
             let mut sum = Usage::default();
             replies.iter().for_each(|reply| sum += reply.usage);
             sum
@@ -271,13 +275,34 @@ impl Inner {
             samples: samples.end - samples.start,
             went_out: AtomicBool::new(false),
         };
-        let answered = self.persist(&turn, build, read, spent).await;
-        let (mut replies, seconds) = answered.inspect_err(|error| {
+        // Made only when it is sent: hundreds of samples of a long prompt may wait for their turn.
+        let full = || template.body(request, &samples);
+        let mut trial = Trial::default();
+        let answered = loop {
+            let build = || {
+                let sample = wire::sample_header(&samples);
+                let post = self.transport.post(CHAT, self.fit.body(full(), &trial))?;
+                Ok(post
+                    .header("x-agent-instance", request.instance.as_str())
+                    .header("x-agent-stage", request.call.name())
+                    .header("x-agent-sample", sample))
+            };
+            match self.persist(&turn, build, read, spent).await {
+                Ok(found) => break Ok(found),
+                Err(error) => match self.fit.another(&full(), &mut trial, error) {
+                    Ok(()) => {}
+                    Err(error) => break Err(error),
+                },
+            }
+        };
+        let ((mut replies, streamed), seconds) = answered.inspect_err(|error| {
             // The budget may end before the first attempt, and then nothing was asked.
             if turn.went_out.load(Ordering::Relaxed) {
                 turn.failed(turn.samples, with_causes(error));
             }
         })?;
+        self.fit.learn(&trial, streamed, &events);
+        self.fit.finish(request, &mut replies, &events);
         replies.truncate(samples.len());
         let missing = turn.samples - u32::try_from(replies.len()).unwrap_or(turn.samples);
         if missing > 0 {
@@ -298,18 +323,26 @@ impl Inner {
     }
 
     async fn models(&self) -> Result<Vec<String>, ModelError> {
-        let build = || self.transport.get(MODELS);
+        self.question(MODELS, || self.transport.get(MODELS), wire::models).await
+    }
+
+    /// A request that is no sample's and costs no tokens of the budget.
+    pub(super) async fn question<T>(
+        &self,
+        tail: &'static str,
+        build: impl Fn() -> Result<RequestBuilder, ModelError> + Sync,
+        read: impl Fn(&[u8]) -> Result<T, Unusable> + Sync,
+    ) -> Result<T, ModelError> {
         let turn = Turn {
             events: &self.events,
-            call: MODELS,
-            tail: MODELS,
+            call: tail,
+            tail,
             place: Place::default(),
             prompt: 0,
             samples: 0,
             went_out: AtomicBool::new(false),
         };
-        let nothing = |_: &Vec<String>| Usage::default();
-        self.persist(&turn, build, wire::models, nothing).await.map(|(list, _)| list)
+        self.persist(&turn, build, read, |_| Usage::default()).await.map(|(answer, _)| answer)
     }
 
     /// Sends until there is an answer, the trouble is final, or the attempts are used up. Gives the
@@ -340,6 +373,7 @@ impl Inner {
                         }
                     }
                 };
+                self.fit.met(&error);
                 if attempt >= self.config.max_attempts {
                     return Err(error);
                 }

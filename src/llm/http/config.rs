@@ -1,5 +1,6 @@
 //! What the HTTP client must know, and the address that follows from it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,19 @@ use crate::llm::{ModelError, Secret};
 
 /// Fields of the request body that the client itself decides.
 const RESERVED: [&str; 6] = ["messages", "model", "n", "seed", "stream", "stop"];
+
+/// Whether answers are asked for as streams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Streaming {
+    /// Not, until the server wants it or a gateway's time limit ends whole answers (504, 524).
+    #[default]
+    Auto,
+    /// Always, unless the server refuses.
+    On,
+    /// Never.
+    Off,
+}
 
 /// Settings of [`crate::llm::HttpClient`].
 #[derive(Debug, Clone)]
@@ -48,6 +62,10 @@ pub struct HttpConfig {
     /// client's own; null takes a field out (`max_tokens`, where only `max_completion_tokens` is
     /// allowed).
     pub extra_body: Map<String, Value>,
+    /// Whether answers are asked for as streams. Default [`Streaming::Auto`].
+    pub stream: Streaming,
+    /// A `tokenizer.json` to count tokens with where the server does not say them; none estimates.
+    pub tokenizer: Option<PathBuf>,
 }
 
 impl HttpConfig {
@@ -69,6 +87,8 @@ impl HttpConfig {
             budget: Arc::new(Budget::unlimited()),
             max_requests: None,
             extra_body: Map::new(),
+            stream: Streaming::Auto,
+            tokenizer: None,
         }
     }
 
@@ -131,6 +151,15 @@ impl Endpoint {
         url
     }
 
+    /// The address beside the base's version segment: what no version has, such as `/health`.
+    pub(super) fn beside(&self, tail: &str) -> Url {
+        let mut url = self.base.clone();
+        let path = self.base.path().trim_end_matches('/');
+        let above = path.rsplit_once('/').filter(|(_, last)| is_version(last));
+        url.set_path(&format!("{}/{tail}", above.map_or(path, |(above, _)| above)));
+        url
+    }
+
     /// Whether it is asked without encryption.
     pub(super) fn is_plain(&self) -> bool {
         self.base.scheme() == "http"
@@ -173,6 +202,10 @@ mod tests {
         assert_eq!(chat("https://h/api/v4"), "https://h/api/v4/chat/completions");
         assert_eq!(chat("https://h/v1beta/openai/"), "https://h/v1beta/openai/chat/completions");
         assert_eq!(chat("https://h/llm"), "https://h/llm/v1/chat/completions");
+        let beside = |base: &str| Endpoint::parse(base).unwrap().beside("version").to_string();
+        assert_eq!(beside("http://h:8000"), "http://h:8000/version");
+        assert_eq!(beside("https://h/llm/v1/"), "https://h/llm/version");
+        assert_eq!(beside("https://h/v1beta/openai"), "https://h/v1beta/openai/version");
         assert_eq!(chat("https://h/v1?a=b"), "https://h/v1/chat/completions?a=b");
     }
 

@@ -2,10 +2,15 @@
 
 mod client;
 mod config;
+mod embeddings;
+mod fit;
 mod gate;
+mod identity;
 mod pace;
+mod probe;
 mod refusal;
 mod retry;
+mod sse;
 mod transport;
 mod wire;
 
@@ -13,6 +18,7 @@ mod wire;
 mod tests;
 
 pub use client::HttpClient;
-pub use config::HttpConfig;
+pub use config::{HttpConfig, Streaming};
+pub use probe::Ability;
 pub use transport::install_crypto_provider;
 pub use wire::sample_seed;

@@ -53,6 +53,21 @@ impl Words {
         self.codes.iter().any(|own| own == code)
     }
 
+    /// The status that an error reported with another one stands for, by its code or its type.
+    pub(super) fn status(&self) -> Option<u16> {
+        let of = |code: &String| match code.to_ascii_lowercase().as_str() {
+            "rate_limit_error" | "rate_limit_exceeded" => Some(429),
+            "overloaded_error" | "service_unavailable" => Some(503),
+            "server_error"
+            | "internal_error"
+            | "internal_server_error"
+            | "internalservererror"
+            | "api_error" => Some(500),
+            number => number.parse().ok().filter(|status| (400..600).contains(status)),
+        };
+        self.codes.iter().find_map(of)
+    }
+
     /// `Some` if the words say that prompt and answer do not fit the model's context; inside, the
     /// context length if they name it.
     pub(super) fn overflow(&self) -> Option<Option<u64>> {

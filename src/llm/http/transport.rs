@@ -11,11 +11,15 @@ use time::OffsetDateTime;
 use crate::llm::http::config::{Endpoint, HttpConfig, shown};
 use crate::llm::http::refusal::{Words, shorten};
 use crate::llm::http::retry;
+use crate::llm::http::sse;
 use crate::llm::http::wire::Unusable;
 use crate::llm::{ModelError, Secret};
 
 /// Largest answer that is read, in bytes after decompression.
 const LARGEST_BODY: usize = 64 << 20;
+
+/// How long the end of a connection is waited for after the end of a stream.
+const LINGERING: Duration = Duration::from_millis(200);
 
 /// Why an attempt failed.
 #[derive(Debug)]
@@ -82,9 +86,14 @@ impl Transport {
         Ok(Self { http, endpoint, key, timeout: config.timeout })
     }
 
-    /// A request for the address `tail` under the base, with the key.
+    /// A request for the address `tail` under the base, with the key; for one that begins with `../`,
+    /// beside the base's version segment.
     pub(super) fn get(&self, tail: &str) -> Result<RequestBuilder, ModelError> {
-        self.keyed(self.http.get(self.endpoint.join(tail)))
+        let url = match tail.strip_prefix("../") {
+            Some(tail) => self.endpoint.beside(tail),
+            None => self.endpoint.join(tail),
+        };
+        self.keyed(self.http.get(url))
     }
 
     /// As [`Transport::get`], with a JSON body.
@@ -138,7 +147,14 @@ impl Transport {
     async fn read(&self, url: &Url, mut response: Response) -> Result<Vec<u8>, Fault> {
         let mut body = Vec::new();
         loop {
-            match response.chunk().await {
+            let chunk = if sse::is_done(&body) {
+                // Some servers say that it is the end and keep the connection open.
+                let end = tokio::time::timeout(LINGERING, response.chunk()).await;
+                end.unwrap_or(Ok(None))
+            } else {
+                response.chunk().await
+            };
+            match chunk {
                 Ok(None) => return Ok(body),
                 Ok(Some(chunk)) if body.len() + chunk.len() <= LARGEST_BODY => {
                     body.extend_from_slice(&chunk);
@@ -161,8 +177,7 @@ impl Transport {
             Unusable::Garbled(detail) => Fault::Final(self.garbled(&url, &detail)),
             Unusable::Error(error) => {
                 let words = Words::from_json(&error);
-                let status = words.codes.iter().find_map(|code| code.parse().ok());
-                let status = status.filter(|status| (400..600).contains(status)).unwrap_or(200);
+                let status = words.status().unwrap_or(200);
                 self.refusal(&url, status, None, words)
             }
         }

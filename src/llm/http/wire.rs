@@ -79,6 +79,9 @@ pub(super) fn sample_header(samples: &Range<u32>) -> String {
     }
 }
 
+/// What is said of a body without anything in it.
+pub(super) const EMPTY: &str = "the body is empty";
+
 /// Why a successful answer's body is of no use.
 #[derive(Debug, PartialEq)]
 pub(super) enum Unusable {
@@ -122,20 +125,20 @@ struct WireMessage {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Content {
+pub(super) enum Content {
     Text(String),
     Parts(Vec<Part>),
 }
 
 #[derive(Deserialize)]
-struct Part {
+pub(super) struct Part {
     #[serde(default)]
     text: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct WireUsage {
+pub(super) struct WireUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
@@ -202,7 +205,7 @@ pub(super) fn models(bytes: &[u8]) -> Result<Vec<String>, Unusable> {
 }
 
 impl Content {
-    fn into_text(self) -> String {
+    pub(super) fn into_text(self) -> String {
         match self {
             Self::Text(text) => text,
             Self::Parts(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
@@ -211,7 +214,7 @@ impl Content {
 }
 
 /// The prompt's tokens go to the first reply, the answers' by their length in bytes; nothing is lost.
-fn share(usage: Usage, replies: &mut [Reply]) {
+pub(super) fn share(usage: Usage, replies: &mut [Reply]) {
     let length = |reply: &Reply| {
         let of = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() as u64);
         of(&reply.content) + of(&reply.reasoning) + 1
@@ -237,7 +240,7 @@ fn json_of<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unusable> {
             return Unusable::Truncated;
         }
         let what = if bytes.trim_ascii().is_empty() {
-            "the body is empty".to_owned()
+            EMPTY.to_owned()
         } else if bytes.trim_ascii_start().starts_with(b"<") {
             "it is an HTML page, so this is not the API's address".to_owned()
         } else if begun {

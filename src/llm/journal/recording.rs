@@ -15,7 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-use crate::artifact::InstanceId;
+use crate::artifact::{InstanceId, Server};
 use crate::event::{EventKind, Events};
 use crate::llm::journal::commit::{Batch, Shelf};
 use crate::llm::journal::file::Journal;
@@ -213,6 +213,10 @@ impl ModelClient for Journaled {
 
     fn identity(&self) -> String {
         self.inner.identity()
+    }
+
+    async fn server(&self) -> Option<Server> {
+        self.inner.server().await
     }
 
     async fn stream(&self, request: &ModelRequest, arrived: UnboundedSender<Arrival>) {

@@ -84,9 +84,45 @@ pub struct LocalizeConfig {
     /// Seed sent with the model's requests; none sends no seed.
     #[serde(default)]
     pub seed: Option<u64>,
+    /// An OpenAI-compatible server of embeddings, whose list joins retrieval's; empty for none.
+    // What has not changed is not written, so that runs from before stay finished.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub embeddings_url: String,
+    /// Its model; empty takes the only one that it offers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub embeddings_model: String,
+    /// Files, the first of retrieval's ranking, that the list orders.
+    #[serde(default = "embeddings_files", skip_serializing_if = "is_usual_files")]
+    pub embeddings_files: usize,
+    /// Weight of the list beside retrieval's ranking, which has 1.
+    #[serde(default = "embeddings_weight", skip_serializing_if = "is_usual_weight")]
+    pub embeddings_weight: f64,
+}
+
+const fn embeddings_files() -> usize {
+    LocalizeConfig::EMBEDDINGS_FILES
+}
+
+const fn embeddings_weight() -> f64 {
+    LocalizeConfig::EMBEDDINGS_WEIGHT
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_usual_files(files: &usize) -> bool {
+    *files == LocalizeConfig::EMBEDDINGS_FILES
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_usual_weight(weight: &f64) -> bool {
+    weight.to_bits() == LocalizeConfig::EMBEDDINGS_WEIGHT.to_bits()
 }
 
 impl LocalizeConfig {
+    /// Usual value of [`LocalizeConfig::embeddings_files`].
+    pub const EMBEDDINGS_FILES: usize = 30;
+    /// Usual value of [`LocalizeConfig::embeddings_weight`].
+    pub const EMBEDDINGS_WEIGHT: f64 = 0.5;
+
     /// How retrieval ranks.
     #[must_use]
     pub fn ranking(&self) -> RankOptions {

@@ -163,18 +163,24 @@ async fn retrieve(
     instance: &Instance,
     checkout: &Arc<Checkout>,
 ) -> Result<Vec<RankedFile>, StageError> {
+    let looked_at = checkout;
     let (checkout, events) = (Arc::clone(checkout), tools.events.clone());
     let (cache, options) = (Arc::clone(&tools.index), config.ranking());
     let (issue, history) = (instance.problem_statement.clone(), config.history_commits);
     let work = move || {
         cache.open(checkout, history, &events).map(|opened| opened.rank(&issue, &options, KEPT))
     };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(ranked) => Ok(ranked?),
+    let ranked = match tokio::task::spawn_blocking(work).await {
+        Ok(ranked) => ranked?,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime is shutting down.
-        Err(_) => Err(StageError::Cancelled),
-    }
+        Err(_) => return Err(StageError::Cancelled),
+    };
+    let Some(embeddings) = &tools.embeddings else { return Ok(ranked) };
+    let issue = &instance.problem_statement;
+    let joined = embeddings.join(ranked, issue, looked_at, &tools.index, &tools.events).await;
+    // Stopped while the server was asked: without its list the ranking would be another one.
+    if tools.cancel.is_cancelled() { Err(StageError::Cancelled) } else { Ok(joined) }
 }
 
 /// How some samples are asked.

@@ -2,5 +2,8 @@
 
 mod attempts;
 mod failures;
+mod fit;
 mod gate;
+mod probe;
+mod recorded;
 mod samples;

@@ -88,6 +88,7 @@ fn scene(files: &[(&str, &str)], issue: &str, replies: Vec<Replies>) -> Scene {
         model: Arc::clone(&model) as Arc<dyn ModelClient>,
         sandbox: Arc::new(NoSandbox),
         index: Arc::new(crate::index::IndexCache::in_memory()),
+        embeddings: None,
         sessions: Arc::new(crate::tools::Sessions::new(std::num::NonZeroUsize::MIN)),
         events: sender,
         cancel: CancellationToken::new(),
@@ -109,6 +110,10 @@ fn scene(files: &[(&str, &str)], issue: &str, replies: Vec<Replies>) -> Scene {
         without: Vec::new(),
         scorer: crate::retrieval::Scorer::default(),
         seed: Some(7),
+        embeddings_url: String::new(),
+        embeddings_model: String::new(),
+        embeddings_files: LocalizeConfig::EMBEDDINGS_FILES,
+        embeddings_weight: LocalizeConfig::EMBEDDINGS_WEIGHT,
     };
     let instance = Instance {
         id: InstanceId::new("o__n-1").unwrap(),
