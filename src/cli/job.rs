@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::{Cause, Instance, InstanceOutcome};
+use crate::artifact::{Cause, Instance, InstanceId, InstanceOutcome};
 use crate::batch::{self, Batch, Summary};
 use crate::cli::args::OutputArgs;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
+use crate::cli::shard::Shard;
 use crate::cli::{given, given_tests, select};
 use crate::pipeline::{Plan, Source, Stages};
 use crate::store::{RunDir, RunRecord};
@@ -22,6 +23,10 @@ pub(crate) struct Job {
     /// SHA-256 of its bytes.
     pub(crate) digest: String,
     pub(crate) instances: Vec<Instance>,
+    /// The dataset's order.
+    pub(crate) order: Vec<InstanceId>,
+    /// The part of the dataset that was asked for.
+    pub(crate) shard: Option<Shard>,
     pub(crate) source: Source,
     pub(crate) run: PathBuf,
     pub(crate) stages: Stages,
@@ -62,6 +67,9 @@ pub(crate) async fn run(
     session::watch_signals(cancel.clone());
 
     let events = reporting.events.clone();
+    if let Some(shard) = job.shard.as_ref().filter(|shard| shard.is_found()) {
+        events.notice(format!("shard {shard}, from {}", shard.origin()));
+    }
     let work = async {
         let model = session::model(replies, settings, &run, &events, &cancel).await?;
         let (sandbox, taken) = session::sandbox(config, &events).await?;
@@ -72,7 +80,7 @@ pub(crate) async fn run(
             config.run.name.clone()
         };
         if job.record {
-            run.save_record(&RunRecord {
+            let record = RunRecord {
                 schema: SCHEMA,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 dataset: job.dataset.clone(),
@@ -82,13 +90,16 @@ pub(crate) async fn run(
                 prompts: plan.prompts.digests().clone(),
                 instances: job.instances.iter().map(|instance| instance.id.clone()).collect(),
                 settings: settings.record(),
-                origin: run.record()?.and_then(|before| before.origin),
-            })?;
+                shards: job.shard.iter().map(|s| (s.to_string(), s.origin().to_owned())).collect(),
+                origin: None,
+            };
+            run.join_record(record, &job.order)?;
         }
         let tools =
             session::tools(config, model, Arc::clone(&sandbox), events.clone(), cancel.clone())?;
         let batch = Batch {
             instances: job.instances.clone(),
+            order: job.order.clone(),
             plan: Arc::new(plan),
             source: job.source.clone(),
             run: run.clone(),

@@ -27,6 +27,7 @@ mod select;
 mod serve_args;
 mod session;
 mod settings;
+mod shard;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -18,6 +18,7 @@ mod report;
 mod reward;
 mod reward_serve;
 mod runs;
+mod shards;
 mod solve;
 #[path = "../standin/server.rs"]
 mod standin;

@@ -22,6 +22,7 @@ pub(crate) async fn evaluate(
 ) -> Result<ExitCode, CliError> {
     let settings = Settings::resolve(&args.settings, None)?;
     let dataset = select::open_dataset(&args.dataset, &settings.config)?;
+    select::tell(&args.select, output);
     let predictions = predictions(&args, &dataset)?;
     let repos = select::repos_dir(&settings.config, &args.dataset)?;
     let rules = args.rules();

@@ -28,6 +28,7 @@ async fn chosen(
 
 pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
     let settings = Settings::resolve(&args.settings, None)?;
+    select::tell(&args.select, output);
     let (instances, engines) = chosen(&args, &settings).await?;
     let (mut missing, mut rows, mut text) = (0, Vec::new(), String::new());
     for engine in engines.iter().cloned() {
@@ -71,6 +72,7 @@ pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitC
 }
 
 pub(crate) async fn pull(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
+    select::tell(&args.select, output);
     let (instances, engines) = chosen(&args, &Settings::resolve(&args.settings, None)?).await?;
     let show = Show { stages: false, json_events: output.json };
     let reporting = Reporting::start(output, show, None)?;

@@ -27,6 +27,7 @@ pub(crate) async fn replay(args: ReplayArgs, output: &OutputArgs) -> Result<Exit
         print(&settings.show())?;
         return Ok(ExitCode::SUCCESS);
     }
+    select::tell(&args.select, output);
     let instances = stage::instances(&args.run, &record, &args.select)?;
     let out = place(&args)?;
     let show = Show { stages: false, json_events: false };
@@ -35,6 +36,8 @@ pub(crate) async fn replay(args: ReplayArgs, output: &OutputArgs) -> Result<Exit
         dataset: record.dataset.clone(),
         digest: record.dataset_digest.clone(),
         instances,
+        order: record.instances.clone(),
+        shard: None,
         run: out.clone(),
         stages: Stages::ALL,
         show,

@@ -70,6 +70,8 @@ fn job(args: &SolveArgs, dataset: &str, digest: &str, instance: &Instance, sourc
         dataset: dataset.to_owned(),
         digest: digest.to_owned(),
         instances: vec![instance.clone()],
+        order: vec![instance.id.clone()],
+        shard: None,
         source,
         run: args.place.run.clone().unwrap_or_else(select::default_run_dir),
         stages: Stages::ALL,
@@ -91,7 +93,8 @@ fn of_dataset(
         dir: select::repos_dir(&settings.config, name)?,
         url: settings.config.repos.url.clone(),
     };
-    let job = job(args, name, dataset.digest(), &instance, source);
+    let order = dataset.instances().into_iter().map(|instance| instance.id).collect();
+    let job = Job { order, ..job(args, name, dataset.digest(), &instance, source) };
     Ok((instance, job))
 }
 
