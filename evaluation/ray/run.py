@@ -371,32 +371,38 @@ class Driver:
     def join(self):
         """In node mode: all that came back as one run directory."""
         parts = sorted(p for p in self.parts.glob("part-*") if (p / "run.json").exists())
-        if (self.run / "run.json").exists():
-            # An earlier join, perhaps graded since.
-            parts.insert(0, self.run)
         if not parts:
             return
         new = self.run.with_name(f".{self.run.name}-{uuid.uuid4().hex}")
-        if len(parts) == 1:
-            shutil.copytree(parts[0], new)
-        else:
-            command = [self.args.agent, "merge", *map(str, parts), "--prefer", "last", "-o", str(new)]
-            told = subprocess.run(command, capture_output=True, text=True)
-            if told.returncode:
-                raise Stop(f"the parts in {self.parts} cannot be joined: {told.stderr.strip()}",
-                           "`agent merge` says more", told.returncode)
-        old = self.run.with_name(f".{self.run.name}-old")
-        shutil.rmtree(old, ignore_errors=True)
-        if self.run.exists():
+        old = self.run.with_name(f"{self.run.name}.old-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        # An earlier join, perhaps graded since. It was made under other settings if it does not fit,
+        # and is put aside.
+        earlier = (self.run / "run.json").exists()
+        fits = earlier and not self.merge([self.run, *parts], new)
+        if not fits and (error := self.merge(parts, new)):
+            raise Stop(f"the parts in {self.parts} cannot be joined: {error}",
+                       "finish or remove those of other settings")
+        if earlier:
             self.run.rename(old)
         new.rename(self.run)
-        if old.exists():
+        if fits:
             # What is no part of a run, such as a report.
             for entry in old.iterdir():
                 if not (self.run / entry.name).exists():
                     entry.rename(self.run / entry.name)
-        shutil.rmtree(old, ignore_errors=True)
-        shutil.rmtree(self.parts, ignore_errors=True)
+            shutil.rmtree(old)
+        elif earlier:
+            self.say(f"{old}: the run under other settings", True)
+        shutil.rmtree(self.parts)
+
+    def merge(self, runs, out):
+        """Joins runs; what went wrong, if something did."""
+        if len(runs) == 1:
+            shutil.copytree(runs[0], out)
+            return None
+        command = [self.args.agent, "merge", *map(str, runs), "--prefer", "last", "-o", str(out)]
+        told = subprocess.run(command, capture_output=True, text=True)
+        return told.stderr.strip() or "agent merge failed" if told.returncode else None
 
     def go(self):
         args = self.args
@@ -420,6 +426,8 @@ class Driver:
         signal.signal(signal.SIGINT, self.strike)
         signal.signal(signal.SIGTERM, self.strike)
         if args.node_dirs:
+            if self.run.is_dir() and any(self.run.iterdir()) and not (self.run / "run.json").exists():
+                raise Stop(f"{self.run} is not empty and no run directory", "name another with -o")
             self.parts.mkdir(parents=True, exist_ok=True)
             self.loop()
             self.join()
