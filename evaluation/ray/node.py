@@ -1,6 +1,7 @@
 """What runs on the nodes: one chunk, as one `agent run`. It is sent there by value, so nodes need
 nothing of this folder."""
 
+import asyncio
 import io
 import json
 import os
@@ -51,9 +52,23 @@ def unpack(packed, directory):
         archive.extractall(directory, filter="data")
 
 
-def run_chunk(task, seed):
+class Switch:
+    """An actor that says when to stop. A task that Ray cancels brings nothing back."""
+
+    def __init__(self):
+        self.event = asyncio.Event()
+
+    async def flip(self):
+        self.event.set()
+
+    async def wait(self):
+        await self.event.wait()
+
+
+def run_chunk(task, seed, switch):
     """A generator of messages: `start`, `outcome` of an instance, and `end` with the exit code. `seed`
     is what earlier attempts have left, in node mode."""
+    stopped = _stopped(switch)
     name = f"{os.uname().nodename}:{os.getpid()}"
     yield {"is": "start", "node": name}
     if task.token and not os.path.exists(task.token):
@@ -63,19 +78,38 @@ def run_chunk(task, seed):
         yield {"is": "end", "code": 2, "said": f"{name} has no {task.argv[0]}"}
         return
     if not task.place:
-        yield from _agent(task, task.run)
+        yield from _agent(task, task.run, stopped)
         return
     os.makedirs(task.place, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=task.run + "-", dir=task.place) as directory:
         if seed:
             unpack(seed, directory)
-        for message in _agent(task, directory):
+        for message in _agent(task, directory, stopped):
             if message["is"] == "end":
                 message["made"] = pack(directory, sorted(os.listdir(directory)))
             yield message
 
 
-def _agent(task, run):
+def _stopped(switch):
+    """A function that says whether the run is to stop."""
+    import ray
+
+    pending = [switch.wait.remote()]
+
+    def stopped():
+        if not pending or not ray.wait(pending, timeout=0)[0]:
+            return False
+        try:
+            ray.get(pending[0])
+        except ray.exceptions.RayError:
+            pending.clear()  # its node is lost; the driver is not
+            return False
+        return True
+
+    return stopped
+
+
+def _agent(task, run, stopped):
     argv = [*task.argv, "--json", "--run", run]
     for id in task.ids:
         argv += ["--instance", id]
@@ -87,13 +121,13 @@ def _agent(task, run):
             cwd=task.cwd if os.path.isdir(task.cwd) else None,
         )
         try:
-            for line in _lines(process.stdout):
+            for line in _lines(process.stdout, stopped, process.stdin.close):
                 event = json.loads(line)
                 if event.get("event") == "instance_finished":
                     yield {"is": "outcome", "id": event["instance"], "outcome": event["outcome"]}
             code = process.wait()
         finally:
-            # Cancelled, or the driver is gone. The leash gives the agent time to end by itself.
+            # The leash gives an agent that is still there time to end by itself.
             process.stdin.close()
             process.wait()
             process.stdout.close()
@@ -102,10 +136,14 @@ def _agent(task, run):
         yield {"is": "end", "code": code, "said": said}
 
 
-def _lines(stream):
-    """Whole lines as they come. Never blocks for long: a cancellation is seen between two calls."""
+def _lines(stream, stopped, end):
+    """Whole lines as they come; `end` is called when the run is to stop, which closes the stream in
+    time. Never blocks for long: a cancellation is seen between two calls."""
     rest = b""
     while True:
+        if end and stopped():
+            end()
+            end = None
         if not select.select([stream], [], [], 0.5)[0]:
             continue
         data = os.read(stream.fileno(), 1 << 16)

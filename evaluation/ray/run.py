@@ -32,7 +32,8 @@ PASSED_WHOLE = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_pr
 # Flags that this driver sets itself for every process.
 OWN_FLAGS = ("--run", "-o", "--jobs", "-j", "--json", "--instance", "-i", "--dry-run")
 
-# Seconds that the processes have to end after Ctrl-C.
+# Seconds that the processes have to end after Ctrl-C, and to bring back what they have; the end of the
+# driver ends them after that.
 GRACE = 75
 
 # Seconds between two lines about the whole run.
@@ -147,6 +148,7 @@ class Driver:
     def connect(self):
         import ray
         import ray.cloudpickle
+        import ray.util.scheduling_strategies
 
         self.ray = ray
         ray.cloudpickle.register_pickle_by_value(node)
@@ -157,6 +159,11 @@ class Driver:
                 raise Stop(f"no Ray cluster at {self.args.address}: {error}",
                            "start one with `ray start --head`, or name it with --address",
                            chunks.ENVIRONMENT)
+
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=True)
+        self.switch = ray.remote(node.Switch).options(
+            num_cpus=0, scheduling_strategy=here).remote()
 
     def room(self):
         """Room of each node that is there."""
@@ -221,7 +228,7 @@ class Driver:
             num_cpus=0, resources={RESOURCE: self.jobs}, max_retries=0, num_returns="streaming",
             scheduling_strategy="SPREAD", name=f"agent {chunk.ids[0]}")
         seed = self.seed(chunk) if self.args.node_dirs else None
-        made = work.remote(self.task(chunk, requests), seed)
+        made = work.remote(self.task(chunk, requests), seed, self.switch)
         self.flying[made] = Flight(chunk, requests, {})
         return True
 
@@ -362,8 +369,10 @@ class Driver:
             self.step(made)
 
     def cancel(self):
-        for made in list(self.flying):
-            self.ray.cancel(made)
+        if not self.flying:
+            return
+        self.strikes = max(1, self.strikes)
+        self.switch.flip.remote()
         end = time.monotonic() + GRACE
         while self.flying and time.monotonic() < end:
             self.wait()

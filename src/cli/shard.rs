@@ -159,7 +159,7 @@ mod tests {
         })
     }
 
-    fn array<'a>(shape: [&'a str; 5]) -> [(&'static str, &'a str); 5] {
+    fn array(shape: [&str; 5]) -> [(&'static str, &str); 5] {
         let names = [
             SLURM,
             "SLURM_ARRAY_TASK_MIN",
