@@ -247,7 +247,7 @@ class ClusterTest(unittest.TestCase):
         cls.whole = cls.place / "work/whole"
 
     def setUp(self):
-        self.run = self.place / f"work/{self.id().rsplit('.', 1)[1]}"
+        self.out = self.place / f"work/{self.id().rsplit('.', 1)[1]}"
 
     @classmethod
     def agent(cls, *args):
@@ -295,7 +295,7 @@ class ClusterTest(unittest.TestCase):
         log = open(self.place / f"driver-{time.monotonic_ns()}.log", "w+")
         self.addCleanup(log.close)
         process = subprocess.Popen(
-            [sys.executable, "-B", HERE / "run.py", self.dataset, "-o", self.run, "--agent", binary(),
+            [sys.executable, "-B", HERE / "run.py", self.dataset, "-o", self.out, "--agent", binary(),
              "--address", cluster.address, "--pause", "1", *map(str, more)],
             cwd=self.place / "work", env=self.env, stderr=log)
         self.addCleanup(process.kill)
@@ -307,7 +307,7 @@ class ClusterTest(unittest.TestCase):
 
     def ended(self):
         """How often each instance came to an end in the shared directory."""
-        path = self.run / "events.jsonl"
+        path = self.out / "events.jsonl"
         text = path.read_text() if path.exists() else ""
         events = [json.loads(line) for line in text.splitlines()]
         return collections.Counter(
@@ -338,7 +338,7 @@ class ClusterTest(unittest.TestCase):
 
     def same_predictions(self):
         for name in ("predictions.jsonl", "predictions.json"):
-            self.assertEqual((self.whole / name).read_bytes(), (self.run / name).read_bytes(), name)
+            self.assertEqual((self.whole / name).read_bytes(), (self.out / name).read_bytes(), name)
         rows = (self.whole / "predictions.jsonl").read_text().splitlines()
         self.assertEqual([json.loads(row)["instance_id"] for row in rows], self.ids)
 
@@ -377,7 +377,7 @@ class ClusterTest(unittest.TestCase):
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(), 130, self.told(log))
         until(lambda: not list((self.place / "node").iterdir()))
-        finished = [id for id in self.ids if (self.run / id / "outcome.json").exists()]
+        finished = [id for id in self.ids if run.read_outcome(self.out, id) == SOLVED]
         self.assertGreaterEqual(len(finished), 3, self.told(log))
         asked = {id: standin.of(id) for id in finished}
         process, log = self.drive(cluster, *flags)
@@ -385,7 +385,7 @@ class ClusterTest(unittest.TestCase):
         self.same_predictions()
         for id in finished:
             self.assertEqual(standin.of(id), asked[id], "finished before the stop")
-        self.assertFalse(Path(f"{self.run}.parts").exists())
+        self.assertFalse(Path(f"{self.out}.parts").exists())
 
 
 if __name__ == "__main__":

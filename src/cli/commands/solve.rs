@@ -94,8 +94,7 @@ fn of_dataset(
         url: settings.config.repos.url.clone(),
     };
     let order = dataset.instances().into_iter().map(|instance| instance.id).collect();
-    let job = Job { order, ..job(args, name, dataset.digest(), &instance, source) };
-    Ok((instance, job))
+    Ok((instance.clone(), Job { order, ..job(args, name, dataset.digest(), &instance, source) }))
 }
 
 async fn of_own_repository(
