@@ -119,7 +119,7 @@ check() {
   layout=$1 run=$place/work/$2
   echo "== layout $layout"
   told=$(DATASET=sample RUN=$run SHARDS=4 LAYOUT=$layout SANDBOX=local SESSIONS=1 \
-    SBATCH_FLAGS="--cpus-per-task=1 --mem=0 --time=10" bash "$HERE/submit.sh")
+    SBATCH_FLAGS="--cpus-per-task=1 --mem=0 --time=60" bash "$HERE/submit.sh")
   echo "$told"
   job=$(echo "$told" | grep -o 'array [0-9]*' | cut -d' ' -f2)
   # A task that has begun to work gets the signal of the time limit.
