@@ -22,8 +22,11 @@ use crate::tools::Tools;
 
 /// A run over instances.
 pub struct Batch {
-    /// Instances in the order in which predictions are written.
+    /// Instances to solve.
     pub instances: Vec<Instance>,
+    /// The dataset's order, in which predictions are written: other instances may be solved in the
+    /// same directory, by other processes.
+    pub order: Vec<InstanceId>,
     /// What the stages do.
     pub plan: Arc<Plan>,
     /// Where repositories are found.
@@ -141,7 +144,8 @@ pub async fn run(tools: &Tools, batch: &Batch) -> Result<Summary, StoreError> {
     }
     // A part of the stages changes no prediction: what was chosen before may be stale.
     if batch.plan.stages.last == Stage::Rerank {
-        batch.run.save_predictions(&predictions(batch)?)?;
+        let own = predictions(batch)?;
+        batch.run.change_predictions(|rows| in_order(batch, own, rows))?;
     }
     tools.events.emit(EventKind::RunFinished {
         solved: summary.solved(),
@@ -199,20 +203,24 @@ fn not_begun(why: &Exhausted) -> InstanceOutcome {
     }
 }
 
-/// Predictions of the run: those of this selection in its order, then those of other instances
-/// that earlier selections finished in the same directory.
+/// Predictions of this selection, as far as there are any.
 fn predictions(batch: &Batch) -> Result<Vec<Prediction>, StoreError> {
     let mut rows = Vec::new();
     for instance in &batch.instances {
         let view = batch.run.view(&instance.id)?;
         rows.extend(pipeline::prediction(&view, instance, &batch.name)?);
     }
-    let mut others: BTreeMap<InstanceId, Prediction> = BTreeMap::new();
-    for row in batch.run.predictions()? {
-        if !batch.instances.iter().any(|instance| instance.id == row.instance_id) {
-            others.insert(row.instance_id.clone(), row);
-        }
-    }
-    rows.extend(others.into_values());
     Ok(rows)
+}
+
+/// Predictions of the run: those of this selection and, of the rows that stand there, those of
+/// other instances. The last row of an instance counts.
+fn in_order(batch: &Batch, own: Vec<Prediction>, rows: Vec<Prediction>) -> Vec<Prediction> {
+    let selected: BTreeSet<&InstanceId> = batch.instances.iter().map(|one| &one.id).collect();
+    let others = rows.into_iter().filter(|row| !selected.contains(&row.instance_id));
+    let mut all: BTreeMap<InstanceId, Prediction> =
+        others.chain(own).map(|row| (row.instance_id.clone(), row)).collect();
+    let mut ordered: Vec<Prediction> = batch.order.iter().filter_map(|id| all.remove(id)).collect();
+    ordered.extend(all.into_values());
+    ordered
 }

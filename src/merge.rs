@@ -3,10 +3,11 @@
 //! Files are copied and never linked: a run's journal, tests and executions are appended to in
 //! place, so a link would let work in the joined run change the run it came from. Everything is
 //! written to a hidden sibling directory that takes the wanted name at the end: a process that is
-//! killed leaves no half run under that name. Grades are not joined; they belong to the predictions
-//! of each run, and `agent evaluate` makes them anew.
+//! killed leaves no half run under that name. Of grades the verdict on each instance is taken along if
+//! it is about the patch that counts; the report over all is left to `agent evaluate`, which finds the
+//! verdicts and runs only what has none.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,8 @@ pub struct Merged {
     pub taken: Vec<(InstanceId, String)>,
     /// Differences that were let through.
     pub different: Vec<String>,
+    /// Verdicts that were taken along, in each folder of grades.
+    pub verdicts: BTreeMap<String, usize>,
 }
 
 /// Why runs cannot be joined.
@@ -114,16 +117,24 @@ pub fn merge(inputs: &[Input], options: &Options, out: &Path) -> Result<Merged, 
     let (mut taken, mut predictions) = (Vec::new(), Vec::new());
     let rows = inputs.iter().map(|input| input.run.predictions());
     let rows = rows.collect::<Result<Vec<_>, StoreError>>()?;
+    let folders = grade_folders(inputs)?;
+    let mut verdicts = BTreeMap::new();
     for id in &ids {
         let place = choose(inputs, id, options.prefer_last)?;
         let from = &inputs[place];
         let target = building.path().join(id.as_str());
         copy(&from.run.path().join(id.as_str()), &target)?;
-        let folders: Vec<_> =
-            inputs.iter().map(|input| input.run.path().join(id.as_str())).collect();
-        join_journals(folders.iter().map(PathBuf::as_path), &target)
+        let own: Vec<_> = inputs.iter().map(|input| input.run.path().join(id.as_str())).collect();
+        join_journals(own.iter().map(PathBuf::as_path), &target)
             .map_err(failed("join the journals in", &target))?;
-        predictions.extend(prediction(from, &rows[place], id)?);
+        let row = prediction(from, &rows[place], id)?;
+        for folder in &folders {
+            let Some(row) = &row else { break };
+            if take_verdict(inputs, place, folder, row, building.path())? {
+                *verdicts.entry(folder.clone()).or_insert(0) += 1;
+            }
+        }
+        predictions.extend(row);
         taken.push((id.clone(), from.name.clone()));
     }
     run.save_predictions(&predictions)?;
@@ -137,13 +148,14 @@ pub fn merge(inputs: &[Input], options: &Options, out: &Path) -> Result<Merged, 
     record.images = run.images(&ids)?;
     record.instances = ids;
     record.origin = Some(origin);
+    record.shards = inputs.iter().flat_map(|input| input.record.shards.clone()).collect();
     run.save_record(&record)?;
 
     make_readable(building.path())?;
     // An empty directory gives way to a rename.
     fs::rename(building.path(), out).map_err(failed("write", out))?;
     let _ = building.keep();
-    Ok(Merged { taken, different })
+    Ok(Merged { taken, different, verdicts })
 }
 
 /// Temporary directories are private; a run is for everybody who may see the place it lies in.
@@ -315,6 +327,47 @@ fn copy(from: &Path, to: &Path) -> Result<(), MergeError> {
         }
     }
     Ok(())
+}
+
+/// Folders in which `agent evaluate` left verdicts beside a run's predictions: one for each set of
+/// rules.
+fn grade_folders(inputs: &[Input]) -> Result<Vec<String>, MergeError> {
+    let mut names = HashSet::new();
+    for input in inputs {
+        let path = input.run.path();
+        for entry in fs::read_dir(path).map_err(failed("read", path))? {
+            let name = entry.map_err(failed("read", path))?.file_name();
+            let name = name.to_string_lossy().into_owned();
+            if name == "graded" || name.starts_with("graded-") {
+                names.insert(name);
+            }
+        }
+    }
+    let mut names: Vec<String> = names.into_iter().collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Copies the verdict on this very prediction, that of the run which it comes from before others'.
+/// Whether there is one.
+fn take_verdict(
+    inputs: &[Input],
+    place: usize,
+    folder: &str,
+    row: &Prediction,
+    out: &Path,
+) -> Result<bool, MergeError> {
+    let others = (0..inputs.len()).filter(|other| *other != place);
+    for input in std::iter::once(place).chain(others).map(|index| &inputs[index]) {
+        let from = input.run.path().join(folder).join(row.instance_id.as_str());
+        let is_its_own = fs::read(from.join("patch.diff"))
+            .is_ok_and(|patch| patch == row.model_patch.as_bytes());
+        if is_its_own && from.join("evaluation.json").exists() {
+            copy(&from, &out.join(folder).join(row.instance_id.as_str()))?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whole lines of a file; one that is torn is left out.

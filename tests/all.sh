@@ -71,5 +71,16 @@ cargo check --quiet --locked --manifest-path tests/fuzz/Cargo.toml --target-dir 
 say "evaluators"
 python3 -B -m unittest discover -q -s evaluation/localization
 python3 -B -m unittest discover -q -s evaluation/grading
+say "job files"
+command -v shellcheck >/dev/null || apt_install shellcheck || true
+bash evaluation/slurm/check.sh --files
 say "tests"
 cargo test --quiet --no-fail-fast
+say "clusters"
+bash evaluation/kubernetes/check.sh target/debug/agent
+ray=target/ray-venv
+if ! "$ray/bin/python" -c 'import ray' 2>/dev/null; then
+  python3 -m venv "$ray" && timeout 120 "$ray/bin/pip" install -q --disable-pip-version-check ray \
+    || { say "no Ray here: its cluster test is skipped"; ray=; }
+fi
+AGENT=$PWD/target/debug/agent "${ray:+$ray/bin/}python3" -B -m unittest discover -q -s evaluation/ray

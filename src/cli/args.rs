@@ -14,6 +14,7 @@ use crate::cli::look_args::{CompletionsArgs, ManArgs, StatusArgs};
 use crate::cli::pack_args::{PackArgs, ReportArgs};
 use crate::cli::runs_args::{DiffArgs, MergeArgs, ReplayArgs};
 use crate::cli::serve_args::RewardCommand;
+use crate::cli::shard::{self, Shard};
 use crate::images::Variable;
 
 /// Turns a repository and an issue text into a tested patch, without an agent loop.
@@ -261,9 +262,11 @@ pub(crate) struct SelectArgs {
     /// Only instances whose id matches
     #[arg(long, value_name = "REGEX")]
     pub(crate) filter: Option<String>,
-    /// Only the K-th of N parts, by a stable hash of the id; K from 1
-    #[arg(long, value_name = "K/N", value_parser = shard)]
-    pub(crate) shard: Option<(u32, u32)>,
+    /// Only the K-th of N parts, by a stable hash of the id, K from 1; or what the scheduler says of
+    /// this task: slurm (SLURM_ARRAY_TASK_ID), kubernetes (JOB_COMPLETION_INDEX) or auto, each also
+    /// with the number of parts, such as slurm/8 for the tasks 0 to 7
+    #[arg(long, value_name = "K/N|auto|slurm|kubernetes", value_parser = shard::parse)]
+    pub(crate) shard: Option<Shard>,
 }
 
 #[derive(Debug, Args)]
@@ -451,16 +454,6 @@ pub(crate) struct DoctorArgs {
     pub(crate) settings: SettingsArgs,
 }
 
-fn shard(text: &str) -> Result<(u32, u32), String> {
-    let parsed = text
-        .split_once('/')
-        .and_then(|(k, n)| Some((k.parse::<u32>().ok()?, n.parse::<u32>().ok()?)));
-    match parsed {
-        Some((k, n)) if k >= 1 && k <= n => Ok((k, n)),
-        _ => Err("expected K/N with 1 <= K <= N, such as 2/8".to_owned()),
-    }
-}
-
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected seconds, such as 2.5".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
@@ -483,13 +476,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn shards_are_checked() {
-        assert_eq!(shard("2/8"), Ok((2, 8)));
-        for bad in ["0/8", "9/8", "1/0", "1", "a/b", "-1/2"] {
-            assert!(shard(bad).is_err(), "{bad}");
-        }
     }
 }

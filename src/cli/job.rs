@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::artifact::{Cause, Instance, InstanceOutcome};
+use crate::artifact::{Cause, Instance, InstanceId, InstanceOutcome};
 use crate::batch::{self, Batch, Summary};
 use crate::cli::args::OutputArgs;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session::{self, Reporting, Show};
 use crate::cli::settings::Settings;
+use crate::cli::shard::Shard;
 use crate::cli::{given, given_tests, limits, select};
 use crate::dataset::Dataset;
+use crate::llm::ModelClient;
 use crate::pipeline::{Plan, Source, Stages};
 use crate::store::{RunDir, RunRecord};
 use crate::tools::Tools;
@@ -27,6 +29,10 @@ pub(crate) struct Job {
     /// For a dataset of the hub, the name that opens just these rows again.
     pub(crate) pinned: Option<String>,
     pub(crate) instances: Vec<Instance>,
+    /// The dataset's order.
+    pub(crate) order: Vec<InstanceId>,
+    /// The part of the dataset that was asked for.
+    pub(crate) shard: Option<Shard>,
     pub(crate) source: Source,
     pub(crate) run: PathBuf,
     pub(crate) stages: Stages,
@@ -43,6 +49,7 @@ impl Job {
         Self {
             digest: dataset.digest().to_owned(),
             pinned: dataset.pinned().map(ToString::to_string),
+            order: dataset.instances().into_iter().map(|instance| instance.id).collect(),
             ..self
         }
     }
@@ -82,6 +89,9 @@ pub(crate) async fn run(
     session::watch_signals(cancel.clone(), output.quiet);
 
     let events = reporting.events.clone();
+    if let Some(shard) = job.shard.as_ref().filter(|shard| shard.is_found()) {
+        events.notice(format!("shard {shard}, from {}", shard.origin()));
+    }
     let work = async {
         let model = session::model(replies, settings, &run, &events, &cancel, &budget).await?;
         let (sandbox, taken) = session::sandbox(config, &events).await?;
@@ -92,24 +102,8 @@ pub(crate) async fn run(
             config.run.name.clone()
         };
         if job.record {
-            let before = run.record()?;
-            run.save_record(&RunRecord {
-                schema: SCHEMA,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                revision: revision(),
-                seed: Some(config.run.seed),
-                images: before.as_ref().map_or_else(BTreeMap::new, |run| run.images.clone()),
-                dataset: job.dataset.clone(),
-                dataset_digest: job.digest.clone(),
-                pinned_dataset: job.pinned.clone(),
-                model: model.model().to_owned(),
-                sandbox: taken,
-                prompts: plan.prompts.digests().clone(),
-                instances: job.instances.iter().map(|instance| instance.id.clone()).collect(),
-                settings: settings.record(),
-                server: model.server().await,
-                origin: before.and_then(|before| before.origin),
-            })?;
+            let record = record(&job, settings, &*model, taken, &plan).await;
+            run.join_record(record, &job.order)?;
         }
         let (own, events, stop) = (Arc::clone(&sandbox), events.clone(), cancel.clone());
         let tools = Tools {
@@ -118,6 +112,7 @@ pub(crate) async fn run(
         };
         let batch = Batch {
             instances: job.instances.clone(),
+            order: job.order.clone(),
             plan: Arc::new(plan),
             source: job.source.clone(),
             run: run.clone(),
@@ -127,7 +122,7 @@ pub(crate) async fn run(
         let summary = batch::run(&tools, &batch).await;
         sandbox.sweep().await;
         let summary = summary?;
-        lock_images(&run)?;
+        run.lock_images()?;
         Ok::<_, CliError>(summary)
     };
     let stopping = async {
@@ -150,19 +145,37 @@ pub(crate) async fn run(
     Ok(Finished { summary, run })
 }
 
+/// What decides the results, for `run.json`.
+async fn record(
+    job: &Job,
+    settings: &Settings,
+    model: &dyn ModelClient,
+    sandbox: String,
+    plan: &Plan,
+) -> RunRecord {
+    RunRecord {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: revision(),
+        seed: Some(settings.config.run.seed),
+        images: BTreeMap::new(),
+        dataset: job.dataset.clone(),
+        dataset_digest: job.digest.clone(),
+        pinned_dataset: job.pinned.clone(),
+        model: model.model().to_owned(),
+        sandbox,
+        prompts: plan.prompts.digests().clone(),
+        instances: job.instances.iter().map(|instance| instance.id.clone()).collect(),
+        settings: settings.record(),
+        server: model.server().await,
+        shards: job.shard.iter().map(|s| (s.to_string(), s.origin().to_owned())).collect(),
+        origin: None,
+    }
+}
+
 /// The git revision of a release build.
 pub(crate) fn revision() -> Option<String> {
     option_env!("AGENT_REVISION").map(str::to_owned)
-}
-
-/// Writes down in `run.json` which images the instances ran in.
-fn lock_images(run: &RunDir) -> Result<(), CliError> {
-    let Some(record) = run.record()? else { return Ok(()) };
-    let images = run.images(&record.instances)?;
-    if images != record.images {
-        run.save_record(&RunRecord { images, ..record })?;
-    }
-    Ok(())
 }
 
 /// An instance that failed is the command's own failure.

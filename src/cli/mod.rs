@@ -32,6 +32,7 @@ mod select;
 mod serve_args;
 mod session;
 mod settings;
+mod shard;
 mod standing;
 
 use std::io::Write;

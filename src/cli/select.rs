@@ -114,6 +114,13 @@ pub(crate) fn select(dataset: &Dataset, args: &SelectArgs) -> Result<Vec<Instanc
     Ok(selected)
 }
 
+/// Says which shard the environment named.
+pub(crate) fn tell(args: &SelectArgs, output: &OutputArgs) {
+    if let Some(shard) = args.shard.as_ref().filter(|shard| shard.is_found() && !output.quiet) {
+        crate::cli::say(&format!("note: shard {shard}, from {}", shard.origin()));
+    }
+}
+
 /// Those that ids, expression and shard let through.
 pub(crate) fn filter(
     instances: Vec<Instance>,
@@ -144,7 +151,7 @@ impl<'a> Selector<'a> {
         let (args, id) = (self.args, id.as_str());
         (args.instances.is_empty() || args.instances.iter().any(|wanted| wanted == id))
             && self.expression.as_ref().is_none_or(|expression| expression.is_match(id))
-            && args.shard.is_none_or(|shard| in_shard(id, shard))
+            && args.shard.as_ref().is_none_or(|shard| in_shard(id, shard.k, shard.n))
     }
 }
 
@@ -166,7 +173,7 @@ fn unknown_instance(dataset: &Dataset, id: &str) -> CliError {
 }
 
 /// Stable over datasets and versions: the id's hash alone decides.
-fn in_shard(id: &str, (k, n): (u32, u32)) -> bool {
+fn in_shard(id: &str, k: u32, n: u32) -> bool {
     let digest = Sha256::digest(id.as_bytes());
     let hash = u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
     hash % u64::from(n) == u64::from(k - 1)
@@ -203,7 +210,7 @@ mod tests {
     #[test]
     fn shards_are_a_partition() {
         for id in ["django__django-11099", "sympy__sympy-1", "a", "b", "c"] {
-            let shards = (1..=7).filter(|&k| in_shard(id, (k, 7))).count();
+            let shards = (1..=7).filter(|&k| in_shard(id, k, 7)).count();
             assert_eq!(shards, 1, "{id}");
         }
     }

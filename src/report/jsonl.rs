@@ -1,6 +1,6 @@
 //! Events as JSON lines: `RUN/events.jsonl`, or standard output with `--json`.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -9,7 +9,13 @@ use crate::report::Reporter;
 
 /// Writes one JSON object a line, each with the field `schema`.
 pub struct JsonLines {
-    out: Box<dyn Write + Send>,
+    out: Out,
+}
+
+enum Out {
+    /// A file to which other processes may append.
+    Log(File),
+    Stream(Box<dyn Write + Send>),
 }
 
 /// Version of the event format.
@@ -29,13 +35,13 @@ impl JsonLines {
     /// When the file cannot be opened.
     pub fn append(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self { out: Box::new(file) })
+        Ok(Self { out: Out::Log(file) })
     }
 
     /// Writes to any stream.
     #[must_use]
     pub fn to(out: Box<dyn Write + Send>) -> Self {
-        Self { out }
+        Self { out: Out::Stream(out) }
     }
 }
 
@@ -47,11 +53,26 @@ impl Reporter for JsonLines {
     fn report(&mut self, event: &Event) -> io::Result<()> {
         let mut line = serde_json::to_vec(&Line { schema: SCHEMA, event })?;
         line.push(b'\n');
-        // One write a line: several processes may append to one log.
-        self.out.write_all(&line)
+        match &mut self.out {
+            // One write a line suffices among processes of one machine; over a network file system
+            // the end of the file is known to the holder of the lock alone. One that knows no locks
+            // has no second process either.
+            Out::Log(file) => {
+                let is_locked = file.lock().is_ok();
+                let written = file.write_all(&line);
+                if is_locked {
+                    file.unlock()?;
+                }
+                written
+            }
+            Out::Stream(out) => out.write_all(&line),
+        }
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.out.flush()
+        match &mut self.out {
+            Out::Log(file) => file.flush(),
+            Out::Stream(out) => out.flush(),
+        }
     }
 }

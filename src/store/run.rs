@@ -1,6 +1,7 @@
 //! The directory of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -33,8 +34,11 @@ pub struct RunRecord {
     pub sandbox: String,
     /// SHA-256 of each prompt's text.
     pub prompts: BTreeMap<String, String>,
-    /// Instances selected, in order.
+    /// Instances selected, in order; those of every process that worked in the directory.
     pub instances: Vec<InstanceId>,
+    /// Parts of the dataset that processes took, such as `2/8`, with what named them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shards: BTreeMap<String, String>,
     /// Every setting with its value and the layer it came from; secrets are left out.
     pub settings: serde_json::Value,
     /// Git revision that `agent` was built from, with `+changes` where files differed from it; absent
@@ -84,7 +88,9 @@ impl RunRecord {
     }
 }
 
-/// A run directory.
+/// A run directory. Several processes may work in one, also on several machines if its file system
+/// keeps locks among them: each instance is held by one of them, and the files of the whole run are
+/// changed under a lock of their own.
 #[derive(Debug, Clone)]
 pub struct RunDir {
     path: PathBuf,
@@ -146,6 +152,59 @@ impl RunDir {
         Ok(images)
     }
 
+    /// Writes down in `run.json` which images its instances ran in.
+    ///
+    /// # Errors
+    /// [`StoreError`] when something cannot be read or written.
+    pub fn lock_images(&self) -> Result<(), StoreError> {
+        let _lock = self.hold()?;
+        let Some(record) = self.record()? else { return Ok(()) };
+        let images = self.images(&record.instances)?;
+        if images != record.images {
+            self.save_record(&RunRecord { images, ..record })?;
+        }
+        Ok(())
+    }
+
+    /// Saves `run.json`. Of an earlier record of the same dataset the origin, the instances and the
+    /// shards stay in it; instances are put in `order`, unknown ones after it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read or written.
+    pub fn join_record(
+        &self,
+        mut record: RunRecord,
+        order: &[InstanceId],
+    ) -> Result<(), StoreError> {
+        let _lock = self.hold()?;
+        if let Some(before) = self.record()? {
+            let same = (&before.dataset, &before.dataset_digest)
+                == (&record.dataset, &record.dataset_digest);
+            if same {
+                record.instances.extend(before.instances);
+                record.images = before.images;
+                for (shard, from) in before.shards {
+                    record.shards.entry(shard).or_insert(from);
+                }
+            }
+            record.origin = before.origin;
+        }
+        let all: BTreeSet<&InstanceId> = record.instances.iter().collect();
+        let mut seen = BTreeSet::new();
+        let ordered = order.iter().filter(|id| all.contains(id)).chain(&record.instances);
+        let ordered = ordered.filter(|id| seen.insert(*id)).cloned().collect();
+        record.instances = ordered;
+        self.save_record(&record)
+    }
+
+    /// Waits until no other process changes the files of the whole run.
+    fn hold(&self) -> Result<File, StoreError> {
+        let path = self.path.join(".lock");
+        let file = File::create(&path).map_err(StoreError::io("open", &path))?;
+        file.lock().map_err(StoreError::io("lock", &path))?;
+        Ok(file)
+    }
+
     /// Opens an instance's directory for work.
     ///
     /// # Errors
@@ -167,6 +226,7 @@ impl RunDir {
     /// # Errors
     /// [`StoreError`] when it cannot be written.
     pub fn append_prediction(&self, prediction: &Prediction) -> Result<(), StoreError> {
+        let _lock = self.hold()?;
         append(&self.path.join("predictions.jsonl"), std::slice::from_ref(prediction))
     }
 
@@ -176,6 +236,19 @@ impl RunDir {
     /// [`StoreError`] when it cannot be read.
     pub fn predictions(&self) -> Result<Vec<Prediction>, StoreError> {
         read_rows(&self.path.join("predictions.jsonl"))
+    }
+
+    /// Replaces the predictions by what `change` makes of those that stand there. No row that another
+    /// process appends is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read or written.
+    pub fn change_predictions(
+        &self,
+        change: impl FnOnce(Vec<Prediction>) -> Vec<Prediction>,
+    ) -> Result<(), StoreError> {
+        let _lock = self.hold()?;
+        self.save_predictions(&change(self.predictions()?))
     }
 
     /// Writes `predictions.jsonl` and `predictions.json` in the given order, so that two runs with

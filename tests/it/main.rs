@@ -26,6 +26,7 @@ mod runs;
 mod schedule;
 mod seeing;
 mod servers;
+mod shards;
 mod solve;
 #[path = "../standin/server.rs"]
 mod standin;

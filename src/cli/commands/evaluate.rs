@@ -23,6 +23,7 @@ pub(crate) async fn evaluate(
     let settings = Settings::resolve(&args.settings, None)?;
     let run = args.predictions.parent();
     let dataset = select::dataset_of_run(&args.dataset, run, &settings.config, output)?;
+    select::tell(&args.select, output);
     let predictions = predictions(&args, &dataset)?;
     let repos = select::repos_dir(&settings.config, &args.dataset)?;
     let rules = args.rules();

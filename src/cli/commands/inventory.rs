@@ -29,6 +29,7 @@ async fn chosen(
 
 pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
     let settings = Settings::resolve(&args.settings, None)?;
+    select::tell(&args.select, output);
     let (instances, engines) = chosen(&args, &settings, output).await?;
     let (mut missing, mut rows, mut text) = (0, Vec::new(), String::new());
     for engine in engines.iter().cloned() {
@@ -72,6 +73,7 @@ pub(crate) async fn check(args: ImagesArgs, output: &OutputArgs) -> Result<ExitC
 }
 
 pub(crate) async fn pull(args: ImagesArgs, output: &OutputArgs) -> Result<ExitCode, CliError> {
+    select::tell(&args.select, output);
     let settings = Settings::resolve(&args.settings, None)?;
     let (instances, engines) = chosen(&args, &settings, output).await?;
     let show = Show { stages: false, json_events: output.json };

@@ -41,6 +41,7 @@ async fn without_model(args: LocalizeArgs, output: &OutputArgs) -> Result<ExitCo
         .hint("leave out --no-model, or --localizer oracle and --localization"));
     }
     let dataset = select::open_dataset(&args.target, &settings.config, output)?;
+    select::tell(&args.select, output);
     let instances = select::select(&dataset, &args.select)?;
     let source = Source::Among {
         dir: select::repos_dir(&settings.config, &args.target)?,

@@ -32,12 +32,18 @@ pub(crate) fn merge(args: &MergeArgs, output: &OutputArgs) -> Result<ExitCode, C
             merged.taken.iter().map(|(id, run)| json!({"instance_id": id, "from": run})).collect();
         print_json(&json!({
             "run": args.out, "instances": taken, "different": merged.different,
+            "verdicts": merged.verdicts,
         }))?;
     } else if !output.quiet {
         say(&format!("{}: {} instances", args.out.display(), merged.taken.len()));
         for input in &inputs {
             let count = merged.taken.iter().filter(|(_, run)| *run == input.name).count();
             say(&format!("  {count:>5} from {}", input.name));
+        }
+        for (folder, count) in &merged.verdicts {
+            say(&format!(
+                "{folder}: {count} verdicts; `agent evaluate` finds them there and writes the report"
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -28,6 +28,7 @@ pub(crate) async fn replay(args: ReplayArgs, output: &OutputArgs) -> Result<Exit
         print(&settings.show())?;
         return Ok(ExitCode::SUCCESS);
     }
+    select::tell(&args.select, output);
     let instances = stage::instances(&args.run, &record, &args.select)?;
     let out = place(&args)?;
     let show = Show { stages: false, json_events: false };
@@ -37,6 +38,8 @@ pub(crate) async fn replay(args: ReplayArgs, output: &OutputArgs) -> Result<Exit
         digest: record.dataset_digest.clone(),
         pinned: record.pinned_dataset.clone(),
         instances,
+        order: record.instances.clone(),
+        shard: None,
         run: out.clone(),
         stages: Stages::ALL,
         show,

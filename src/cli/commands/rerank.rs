@@ -22,6 +22,7 @@ pub(crate) fn rerank(args: &StageArgs, output: &OutputArgs) -> Result<ExitCode, 
         return Ok(ExitCode::SUCCESS);
     }
     let ids = ids(&args.run, record.as_ref().map(|record| record.instances.as_slice()))?;
+    select::tell(&args.select, output);
     let selector = select::Selector::new(&args.select)?;
     let ids: Vec<InstanceId> = ids.into_iter().filter(|id| selector.matches(id)).collect();
     if ids.is_empty() {
@@ -48,7 +49,7 @@ pub(crate) fn rerank(args: &StageArgs, output: &OutputArgs) -> Result<ExitCode, 
             model_patch: patch.map(|candidate| candidate.patch).unwrap_or_default(),
         });
     }
-    merge(&run, predictions)?;
+    run.change_predictions(|rows| merge(rows, predictions))?;
     if output.json {
         print_json(&chosen)?;
     } else {
@@ -91,8 +92,7 @@ fn ids(path: &std::path::Path, known: Option<&[InstanceId]>) -> Result<Vec<Insta
 }
 
 /// New predictions take the place of old ones; those of other instances stay.
-fn merge(run: &RunDir, new: Vec<Prediction>) -> Result<(), CliError> {
-    let mut rows = run.predictions()?;
+fn merge(mut rows: Vec<Prediction>, new: Vec<Prediction>) -> Vec<Prediction> {
     for prediction in new {
         match rows.iter_mut().find(|row| row.instance_id == prediction.instance_id) {
             Some(row) => *row = prediction,
@@ -101,5 +101,5 @@ fn merge(run: &RunDir, new: Vec<Prediction>) -> Result<(), CliError> {
     }
     let mut seen = std::collections::HashSet::new();
     rows.retain(|row| seen.insert(row.instance_id.clone()));
-    Ok(run.save_predictions(&rows)?)
+    rows
 }

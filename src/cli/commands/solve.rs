@@ -67,6 +67,8 @@ fn job(args: &SolveArgs, dataset: &str, instance: &Instance, source: Source) -> 
         digest: String::new(),
         pinned: None,
         instances: vec![instance.clone()],
+        order: vec![instance.id.clone()],
+        shard: None,
         source,
         run: args.place.run.clone().unwrap_or_else(select::default_run_dir),
         stages: Stages::ALL,

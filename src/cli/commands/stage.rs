@@ -28,6 +28,8 @@ pub(crate) async fn stage(
     let instances = instances(&args.run, &record, &args.select)?;
     let job = Job {
         source: source(&record, &settings)?,
+        order: record.instances.clone(),
+        shard: args.select.shard,
         dataset: record.dataset,
         digest: record.dataset_digest,
         pinned: record.pinned_dataset,
