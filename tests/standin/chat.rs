@@ -48,6 +48,9 @@ pub(super) async fn complete(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
+    if header(&headers, "x-agent-instance").is_empty() {
+        return somebody(&shared, &headers, &body);
+    }
     shared.counts().total.requests += 1;
     let asked = match check(&shared, &headers, &body) {
         Ok(asked) => asked,
@@ -79,6 +82,24 @@ pub(super) async fn complete(
         counts.samples.entry(key).and_modify(|(_, answered, _)| *answered += 1);
     }
     Json(answer).into_response()
+}
+
+/// Answers a request for no instance, as `agent doctor` sends them; nothing of it is counted.
+fn somebody(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Response<Body> {
+    if let Err(refusal) = check_key(shared, headers) {
+        return refuse(refusal);
+    }
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let n = body["n"].as_u64().unwrap_or(1).min(shared.config.max_n.into());
+    let choice = |index: u64| {
+        let message = json!({"role": "assistant", "content": "pass"});
+        json!({"index": index, "message": message, "finish_reason": "stop"})
+    };
+    let choices: Vec<_> = (0..n).map(choice).collect();
+    let usage = json!({"prompt_tokens": 8, "completion_tokens": n, "total_tokens": 8 + n});
+    let model = &shared.config.model;
+    Json(json!({"object": "chat.completion", "model": model, "choices": choices, "usage": usage}))
+        .into_response()
 }
 
 /// Counts the request; gives back which one it is for its first sample.
