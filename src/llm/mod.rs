@@ -176,6 +176,36 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// The same error for another sample of the same request. A cause keeps its words only.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::ContextOverflow { limit, detail } => {
+                Self::ContextOverflow { limit: *limit, detail: detail.clone() }
+            }
+            Self::Unreachable { url, source } => {
+                let words = std::iter::successors(source.source(), |cause| cause.source());
+                let words = words.fold(source.to_string(), |all, cause| format!("{all}: {cause}"));
+                Self::Unreachable { url: url.clone(), source: words.into() }
+            }
+            Self::Refused { url, status, detail } => {
+                Self::Refused { url: url.clone(), status: *status, detail: detail.clone() }
+            }
+            Self::Garbled { url, detail } => {
+                Self::Garbled { url: url.clone(), detail: detail.clone() }
+            }
+            Self::Budget(why) => Self::Budget(why.clone()),
+            Self::Config { detail } => Self::Config { detail: detail.clone() },
+            Self::Journal { path, source } => Self::Journal {
+                path: path.clone(),
+                source: std::io::Error::new(source.kind(), source.to_string()),
+            },
+            Self::NotRecorded { instance, call, sample } => {
+                Self::NotRecorded { instance: instance.clone(), call, sample: *sample }
+            }
+            Self::Cancelled => Self::Cancelled,
+        }
+    }
+
     /// What the user can do about it; empty where nothing simple mends it.
     #[must_use]
     pub fn hint(&self) -> &'static str {

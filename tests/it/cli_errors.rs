@@ -254,7 +254,7 @@ fn usage_errors_have_exit_code_2() {
         &["solve", "--instance", "x", "--repo", "."],
         &["run", "--shard", "3/2"],
         &["explain", "nowhere", "a__b-1"],
-        &["run", "verified"],
+        &["run", "verifyed"],
         &["run", "sample", "--prompts", "/nowhere"],
         &["evaluate", "sample", "-p", "nothing.jsonl"],
     ] {

@@ -138,7 +138,7 @@ async fn fifty_instances_survive_a_hundred_faults_and_end_as_without() {
         command
             .args(["--sandbox", sandbox, "--base-url", url, "-j", "4"])
             .args(["--samples", &SAMPLES_EACH.to_string(), "--tests", &TESTS_EACH.to_string()])
-            .args(["--set", "model.timeout=2", "--set", "execute.regression=false"])
+            .args(["--set", "model.timeout=2", "--set", "execute.regression=none"])
             .env("TMPDIR", place.path("tmp"))
             .stdout(Stdio::null())
             .stderr(Stdio::null());

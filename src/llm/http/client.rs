@@ -213,7 +213,7 @@ impl Inner {
             let _ = arrived.send((sample, reply));
         };
         let fail = |error: &ModelError| {
-            samples.clone().for_each(|sample| send(sample, Err(again(error))));
+            samples.clone().for_each(|sample| send(sample, Err(error.again())));
         };
         let mut missing = samples.clone();
         match self.chat(asked, samples.clone()).await {
@@ -478,34 +478,4 @@ fn not_chosen(url: &str, offered: &[String]) -> ModelError {
         }
     };
     ModelError::Config { detail }
-}
-
-/// The same error for another sample of the same request. A cause keeps its words only.
-fn again(error: &ModelError) -> ModelError {
-    match error {
-        ModelError::ContextOverflow { limit, detail } => {
-            ModelError::ContextOverflow { limit: *limit, detail: detail.clone() }
-        }
-        ModelError::Unreachable { url, source } => {
-            let words = std::iter::successors(source.source(), |cause| cause.source());
-            let words = words.fold(source.to_string(), |all, cause| format!("{all}: {cause}"));
-            ModelError::Unreachable { url: url.clone(), source: words.into() }
-        }
-        ModelError::Refused { url, status, detail } => {
-            ModelError::Refused { url: url.clone(), status: *status, detail: detail.clone() }
-        }
-        ModelError::Garbled { url, detail } => {
-            ModelError::Garbled { url: url.clone(), detail: detail.clone() }
-        }
-        ModelError::Budget(why) => ModelError::Budget(why.clone()),
-        ModelError::Config { detail } => ModelError::Config { detail: detail.clone() },
-        ModelError::Journal { path, source } => ModelError::Journal {
-            path: path.clone(),
-            source: std::io::Error::new(source.kind(), source.to_string()),
-        },
-        ModelError::NotRecorded { instance, call, sample } => {
-            ModelError::NotRecorded { instance: instance.clone(), call, sample: *sample }
-        }
-        ModelError::Cancelled => ModelError::Cancelled,
-    }
 }
