@@ -95,6 +95,7 @@ def main():
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--tests", type=int, default=6)
     parser.add_argument("--fault-rate", action="append", default=[], help="KIND=RATE, as the stand-in has it")
+    parser.add_argument("--set", action="append", default=[], help="a setting of the run, as `agent run --set`")
     parser.add_argument("--packages", default=os.path.join(
         os.environ.get("AGENT_CACHE", os.path.expanduser("~/.cache/agent")), "packages", "packages.jsonl"))
     args = parser.parse_args()
@@ -115,7 +116,8 @@ def main():
         commands.run("doctor", [args.agent, "doctor", dataset])
         commands.run("images pull", [args.agent, "images", "pull", dataset])
         commands.run("run", [args.agent, "run", dataset, "-o", run, "--samples", str(args.samples),
-                             "--tests", str(args.tests)], codes=(0, 1))
+                             "--tests", str(args.tests), *(part for value in args.set for part in ("--set", value))],
+                     codes=(0, 1))
         commands.run("evaluate", [args.agent, "evaluate", dataset, "-p", os.path.join(run, "predictions.jsonl")],
                      codes=(0, 1))
         submission = os.path.join(out, "submission")
