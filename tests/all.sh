@@ -77,10 +77,11 @@ bash evaluation/slurm/check.sh --files
 say "tests"
 cargo test --quiet --no-fail-fast
 say "clusters"
-bash evaluation/kubernetes/check.sh target/debug/agent
-ray=target/ray-venv
+built=$(realpath "${CARGO_TARGET_DIR:-target}")
+bash evaluation/kubernetes/check.sh "$built/debug/agent"
+ray=$built/ray-venv
 if ! "$ray/bin/python" -c 'import ray' 2>/dev/null; then
   python3 -m venv "$ray" && timeout 120 "$ray/bin/pip" install -q --disable-pip-version-check ray \
     || { say "no Ray here: its cluster test is skipped"; ray=; }
 fi
-AGENT=$PWD/target/debug/agent "${ray:+$ray/bin/}python3" -B -m unittest discover -q -s evaluation/ray
+AGENT=$built/debug/agent "${ray:+$ray/bin/}python3" -B -m unittest discover -q -s evaluation/ray

@@ -7,8 +7,9 @@
 # What is missing is skipped, and said: kubectl, kubernetes-validate (taken from PyPI if pip can), the
 # binary.
 set -euo pipefail
-cd "$(dirname "$0")"
-AGENT=$(realpath "${1:-../../target/release/agent}")
+here=$(dirname "$(realpath "$0")")
+AGENT=$(realpath -m -- "${1:-$here/../../target/release/agent}")
+cd "$here"
 VARIANTS=(base dind podman remote merge)
 # The first that knows every field (sidecars, AppArmor profiles), and the newest known.
 VERSIONS=(1.30 1.37)

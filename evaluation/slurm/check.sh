@@ -7,10 +7,10 @@
 #
 # With --files, where Slurm is missing, or this is not root, the job files are only looked through.
 set -euo pipefail
-cd "$(dirname "$0")"
-given=${1:-../../target/release/agent}
-AGENT=$(realpath -m "$given")
-HERE=$PWD
+HERE=$(dirname "$(realpath "$0")")
+given=${1:-$HERE/../../target/release/agent}
+AGENT=$(realpath -m -- "$given")
+cd "$HERE"
 
 for file in array.sbatch merge.sbatch submit.sh check.sh; do
   bash -n "$file"
