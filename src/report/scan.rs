@@ -126,7 +126,7 @@ impl<'a> Line<'a> {
             }
             "instance_through" => Step::Through,
             "run_finished" => Step::RunFinished,
-            "stage_finished" | "notice" => Step::Other,
+            "model_paced" | "stage_finished" | "notice" => Step::Other,
             _ => return None,
         })
     }

@@ -141,7 +141,7 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
     let run = (0..20_usize, 0..20_usize, 0..20_usize);
     let tokens = (0..9_u64, 0..9_u64, 0..9_u64, any::<bool>());
     prop_oneof![
-        1 => run.prop_map(|(a, b, c)| started(a + b + c, b + c, c)),
+        1 => run.clone().prop_map(|(a, b, c)| started(a + b + c, b + c, c)),
         4 => Just(EventKind::InstanceStarted),
         4 => stage.clone().prop_map(|stage| EventKind::StageStarted { stage }),
         2 => (stage.clone(), text).prop_map(|(stage, summary)| {
@@ -161,6 +161,9 @@ fn any_kind() -> impl Strategy<Value = EventKind> {
         }),
         1 => text.prop_map(|reason| {
             EventKind::ModelRetried { call: "repair".into(), attempt: 1, wait: 0.5, reason }
+        }),
+        1 => (run.clone(), text).prop_map(|((limit, under_way, waiting), reason)| {
+            EventKind::ModelPaced { limit, under_way, waiting, reason }
         }),
         6 => (ran, text).prop_map(|(outcome, test)| {
             let (candidate, kind) = (Subject::Base, TestKind::Regression);
