@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::session;
 use crate::cli::settings::Settings;
-use crate::event::Events;
+use crate::event::{Events, with_causes};
 use crate::llm::{Ability, HttpClient, ModelClient, ModelError};
 use crate::sandbox::Choice;
 use crate::sandbox::docker::Engine;
@@ -73,7 +73,7 @@ pub(crate) async fn endpoint(settings: &Settings, context: Option<u64>) -> Vec<C
     let config = session::http_config(settings);
     let client = match HttpClient::new(config, Events::discard(), CancellationToken::new()).await {
         Ok(client) => client,
-        Err(error) => return vec![Check::bad("endpoint", told(&error), error.hint())],
+        Err(error) => return vec![Check::bad("endpoint", with_causes(&error), error.hint())],
     };
     let (url, model) = (&settings.config.model.base_url, client.model());
     // Before the probes, each of which would wait for a server that is not there.
@@ -86,7 +86,7 @@ pub(crate) async fn endpoint(settings: &Settings, context: Option<u64>) -> Vec<C
         Err(ModelError::Refused { status: 404 | 405 | 501, .. }) => {
             Check::good("endpoint", format!("{url}; using {model}"))
         }
-        Err(error) => return vec![Check::bad("endpoint", told(&error), error.hint())],
+        Err(error) => return vec![Check::bad("endpoint", with_causes(&error), error.hint())],
     };
     let server = client.server().await.unwrap_or_default();
     let mut checks =
@@ -111,14 +111,9 @@ pub(crate) async fn embeddings(settings: &Settings) -> Option<Check> {
         }
         Err(error) => Check {
             instead: "files are ranked without its list",
-            ..Check::bad(WHAT, told(&error), error.hint())
+            ..Check::bad(WHAT, with_causes(&error), error.hint())
         },
     })
-}
-
-fn told(error: &ModelError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |all, cause| format!("{all}: {cause}"))
 }
 
 /// The sandbox and its base image.

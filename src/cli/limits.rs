@@ -11,7 +11,7 @@ use crate::budget::Budget;
 use crate::cli::error::{CliError, Kind};
 use crate::cli::session;
 use crate::config::Config;
-use crate::report::{self, Totals};
+use crate::report::{EventLog, Progress};
 use crate::sandbox::Sandbox;
 use crate::store::RunDir;
 
@@ -46,17 +46,12 @@ pub(crate) fn budget(config: &Config, run: &RunDir) -> Result<Arc<Budget>, CliEr
 /// Tokens that the directory has cost, by its event log: answers that were lost on their way into
 /// the journal were paid too.
 fn spent(run: &RunDir) -> Result<u64, CliError> {
-    let path = run.events_path();
-    if !path.exists() {
-        return Ok(0);
-    }
-    let mut totals = Totals::default();
-    report::replay(&path, &mut totals)
+    let mut progress = Progress::default();
+    EventLog::at(&run.events_path())
+        .read_on(&mut progress)
         .map_err(|error| CliError::from_error(Kind::Environment, error))?;
-    let tokens = |spent: &report::Spent| {
-        spent.usage.prompt_tokens.saturating_add(spent.usage.completion_tokens)
-    };
-    Ok(totals.model.values().map(tokens).fold(0, u64::saturating_add))
+    let usage = progress.asked();
+    Ok(usage.prompt_tokens.saturating_add(usage.completion_tokens))
 }
 
 /// What to say of a run that its budget ended: why, what is left, and how to go on.

@@ -4,13 +4,7 @@ use std::collections::HashMap;
 
 use crate::artifact::RankedFile;
 use crate::embed::pieces::Piece;
-
-/// Constant of reciprocal rank fusion, as in retrieval.
-const K: f64 = 5.0;
-
-fn reciprocal(rank: usize) -> f64 {
-    (K + 1.0) / (K + 1.0 + rank as f64)
-}
+use crate::retrieval::reciprocal;
 
 /// How near the nearest piece of a file is.
 #[derive(Debug, Clone, PartialEq)]

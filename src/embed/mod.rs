@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 use crate::artifact::RankedFile;
-use crate::event::Events;
+use crate::event::{Events, with_causes};
 use crate::index::{IndexCache, RepoIndex, VectorKey};
 use crate::llm::{HttpClient, HttpConfig, ModelClient, ModelError};
 use crate::repo::Checkout;
@@ -102,7 +102,7 @@ impl Embeddings {
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
                 let lasting =
                     if failures >= PATIENCE { ", as of now for all instances" } else { "" };
-                events.notice(format!("embeddings are left out{lasting}: {}", told(&error)));
+                events.notice(format!("embeddings are left out{lasting}: {}", with_causes(&error)));
                 ranked
             }
         }
@@ -197,9 +197,4 @@ async fn ask(client: &HttpClient, mut texts: Vec<&str>) -> Result<Vec<Vec<f32>>,
             other => return other,
         }
     }
-}
-
-fn told(error: &NoList) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |all, cause| format!("{all}: {cause}"))
 }

@@ -26,6 +26,7 @@ pub use tokens::{TokenCounter, TokenizerError};
 
 use crate::artifact::{InstanceId, Message, Server, Usage};
 use crate::budget::Exhausted;
+use crate::event::with_causes;
 
 /// What a request is for: the value of the header `x-agent-stage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -183,9 +184,7 @@ impl ModelError {
                 Self::ContextOverflow { limit: *limit, detail: detail.clone() }
             }
             Self::Unreachable { url, source } => {
-                let words = std::iter::successors(source.source(), |cause| cause.source());
-                let words = words.fold(source.to_string(), |all, cause| format!("{all}: {cause}"));
-                Self::Unreachable { url: url.clone(), source: words.into() }
+                Self::Unreachable { url: url.clone(), source: with_causes(&**source).into() }
             }
             Self::Refused { url, status, detail } => {
                 Self::Refused { url: url.clone(), status: *status, detail: detail.clone() }

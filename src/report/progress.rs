@@ -381,6 +381,12 @@ impl Progress {
         counts
     }
 
+    /// Tokens that the model was asked for; answers from journals cost none.
+    #[must_use]
+    pub fn asked(&self) -> Usage {
+        self.asked
+    }
+
     /// The run at `now`; `counts` as [`Progress::counts`], or from the run's files.
     #[must_use]
     pub fn snapshot(

@@ -35,6 +35,7 @@ pub use chronicle::{CHRONICLE_VERSION, Chronicle, History, PastCommit, PastFile}
 pub use corpus::{Corpus, CorpusFile, Plan};
 pub use facts::Facts;
 pub use features::{Feature, feature_names};
+pub(crate) use fuse::reciprocal;
 pub use places::{Described, FEATURES as PLACE_FEATURES, SourceFile, describe, places};
 pub use rank::{FileFeatures, RankOptions, Scorer, features, list_names, rank};
 pub use role::{Role, role};

@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Reads commits through `repo`, so that `retrieval` stays without a disk.
     ("index", &["artifact", "event", "repo", "retrieval", "source", "scratch"]),
     // One more list for a ranking, with its vectors kept beside the index.
-    ("embed", &["artifact", "event", "index", "llm", "repo", "source"]),
+    ("embed", &["artifact", "event", "index", "llm", "repo", "retrieval", "source"]),
     ("store", &["artifact", "scratch"]),
     ("report", &["artifact", "event"]),
     // Runs looked at from outside.

@@ -45,7 +45,7 @@ pub struct HttpClient {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) transport: Transport,
-    config: HttpConfig,
+    pub(super) config: HttpConfig,
     pub(super) model: String,
     pub(super) events: Events,
     cancel: CancellationToken,
@@ -138,11 +138,6 @@ impl HttpClient {
     /// Those of any request.
     pub async fn models(&self) -> Result<Vec<String>, ModelError> {
         self.inner.models().await
-    }
-
-    /// What requests beside the client's own need.
-    pub(super) fn parts(&self) -> (&Transport, &HttpConfig) {
-        (&self.inner.transport, &self.inner.config)
     }
 
     /// Requests sent so far, repeated ones included.
@@ -275,13 +270,14 @@ impl Inner {
             samples: samples.end - samples.start,
             went_out: AtomicBool::new(false),
         };
-        // Made only when it is sent: hundreds of samples of a long prompt may wait for their turn.
-        let full = || template.body(request, &samples);
+        let fields = template.fields(request, &samples);
         let mut trial = Trial::default();
         let answered = loop {
             let build = || {
                 let sample = wire::sample_header(&samples);
-                let post = self.transport.post(CHAT, self.fit.body(full(), &trial))?;
+                // Only when it is sent: hundreds of samples of a long prompt may wait for their turn.
+                let body = template.body(self.fit.shaped(fields.clone(), &trial));
+                let post = self.transport.post(CHAT, body)?;
                 Ok(post
                     .header("x-agent-instance", request.instance.as_str())
                     .header("x-agent-stage", request.call.name())
@@ -289,7 +285,7 @@ impl Inner {
             };
             match self.persist(&turn, build, read, spent).await {
                 Ok(found) => break Ok(found),
-                Err(error) => match self.fit.another(&full(), &mut trial, error) {
+                Err(error) => match self.fit.another(&fields, &mut trial, error) {
                     Ok(()) => {}
                     Err(error) => break Err(error),
                 },

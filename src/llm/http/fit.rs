@@ -152,23 +152,18 @@ impl Fit {
         }
     }
 
-    /// The body to send in place of `full`.
-    pub(super) fn body(&self, full: Vec<u8>, trial: &Trial) -> Vec<u8> {
-        if !self.changes() && trial.ways.is_empty() {
-            return full;
-        }
-        let Some(mut body) = parsed(&full) else { return full };
-        self.shape(&mut body, trial);
-        Value::Object(body).to_string().into_bytes()
-    }
-
-    fn shape(&self, body: &mut Map<String, Value>, trial: &Trial) {
+    /// The fields to send in place of `fields`.
+    pub(super) fn shaped(
+        &self,
+        mut fields: Map<String, Value>,
+        trial: &Trial,
+    ) -> Map<String, Value> {
         if self.streams() {
-            Way::Streamed.take(body);
+            Way::Streamed.take(&mut fields);
         }
         let known = WAYS.into_iter().filter(|way| self.knows(*way));
-        known.for_each(|way| way.take(body));
-        trial.ways.iter().for_each(|way| way.take(body));
+        known.chain(trial.ways.iter().copied()).for_each(|way| way.take(&mut fields));
+        fields
     }
 
     fn knows(&self, way: Way) -> bool {
@@ -177,10 +172,6 @@ impl Fit {
 
     fn streams(&self) -> bool {
         self.mode == Streaming::On || self.slow.load(Ordering::Relaxed)
-    }
-
-    fn changes(&self) -> bool {
-        self.streams() || WAYS.into_iter().any(|way| self.knows(way))
     }
 
     /// Takes note of a passing trouble: a gateway that gives up on a whole answer keeps a stream.
@@ -196,20 +187,17 @@ impl Fit {
     /// Otherwise gives the error to report.
     pub(super) fn another(
         &self,
-        full: &[u8],
+        fields: &Map<String, Value>,
         trial: &mut Trial,
         error: ModelError,
     ) -> Result<(), ModelError> {
         let way = match &error {
             ModelError::Refused { status: 400 | 422 | 501, detail, .. } => {
-                let mut body = parsed(full).unwrap_or_default();
-                self.shape(&mut body, trial);
-                self.suggested(detail, &body, trial)
+                self.suggested(detail, &self.shaped(fields.clone(), trial), trial)
             }
             // llama-cpp-python's stream is empty where it refuses the same request with words.
             ModelError::Garbled { detail, .. } if detail == wire::EMPTY => {
-                let mut body = parsed(full).unwrap_or_default();
-                self.shape(&mut body, trial);
+                let body = self.shaped(fields.clone(), trial);
                 let streamed = Way::Whole.applies(&body) && !trial.ways.contains(&Way::Streamed);
                 streamed.then_some(Way::Whole)
             }
@@ -299,10 +287,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<Reply>, bool), Unusable> {
         true => Ok((sse::replies(bytes)?, true)),
         false => Ok((wire::replies(bytes)?, false)),
     }
-}
-
-fn parsed(body: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice(body).ok()
 }
 
 /// Ends the text before the first of the stop texts, wherever a server went on.

@@ -86,11 +86,10 @@ impl HttpClient {
     /// Tries what the server can do, by about a dozen requests of a few tokens each. `context` is
     /// the model's context length in tokens where the server does not say it.
     pub async fn abilities(&self, context: Option<u64>) -> Vec<Ability> {
-        let (transport, config) = self.parts();
         let mut probe = Probe {
-            transport,
-            model: crate::llm::ModelClient::model(self),
-            extra: &config.extra_body,
+            transport: &self.inner.transport,
+            model: &self.inner.model,
+            extra: &self.inner.config.extra_body,
             bound: Some("max_tokens"),
             streams: false,
         };

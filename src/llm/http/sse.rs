@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::artifact::Usage;
 use crate::llm::Reply;
-use crate::llm::http::wire::{self, Content, Unusable, WireUsage};
+use crate::llm::http::wire::{self, Unusable, WireMessage, WireUsage};
 
 const DONE: &str = "[DONE]";
 
@@ -45,19 +45,9 @@ struct Choice {
     index: u32,
     /// Servers that only play at streaming send the whole `message` at once.
     #[serde(default, alias = "message")]
-    delta: Option<Delta>,
+    delta: Option<WireMessage>,
     #[serde(default)]
     finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Delta {
-    #[serde(default)]
-    content: Option<Content>,
-    #[serde(default)]
-    reasoning_content: Option<String>,
-    #[serde(default)]
-    reasoning: Option<String>,
 }
 
 /// The replies of a streamed chat completion, in order of their index, each with its share of the
@@ -94,8 +84,8 @@ pub(super) fn replies(body: &[u8]) -> Result<Vec<Reply>, Unusable> {
         for choice in chunk.choices.into_iter().flatten() {
             let reply = choices.entry(choice.index).or_default();
             if let Some(delta) = choice.delta {
-                let reasoning = delta.reasoning_content.or(delta.reasoning);
-                append(&mut reply.content, delta.content.map(Content::into_text));
+                let (content, reasoning) = delta.into_parts();
+                append(&mut reply.content, content);
                 append(&mut reply.reasoning, reasoning.filter(|text| !text.is_empty()));
             }
             if choice.finish_reason.is_some() {

@@ -1,6 +1,5 @@
 //! The request's and the answer's JSON.
 
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -30,44 +29,55 @@ pub(super) fn request_seed(request: &ModelRequest, samples: &Range<u32>) -> Opti
 
 /// What the bodies of all samples of a request share: long prompts are written out once for all.
 #[derive(Debug)]
-pub(super) struct Template(Vec<u8>);
+pub(super) struct Template {
+    /// `"messages":[...]`.
+    messages: String,
+    /// All other fields.
+    fields: Map<String, Value>,
+}
 
 impl Template {
     pub(super) fn new(model: &str, request: &ModelRequest, extra: &Map<String, Value>) -> Self {
         // By way of its shortest decimal form: 0.8, where a cast would send 0.800000011920929.
         let temperature: Value = request.temperature.to_string().parse().unwrap_or(json!(0));
-        let mut body = Map::new();
-        body.insert("model".into(), json!(model));
-        body.insert("messages".into(), json!(request.messages));
-        body.insert("temperature".into(), temperature);
-        body.insert("max_tokens".into(), json!(request.max_tokens));
-        body.insert("stream".into(), json!(false));
+        let mut fields = Map::new();
+        fields.insert("model".into(), json!(model));
+        fields.insert("temperature".into(), temperature);
+        fields.insert("max_tokens".into(), json!(request.max_tokens));
+        fields.insert("stream".into(), json!(false));
         if !request.stop.is_empty() {
-            body.insert("stop".into(), json!(request.stop));
+            fields.insert("stop".into(), json!(request.stop));
         }
         for (name, value) in extra {
             match value {
-                Value::Null => body.shift_remove(name),
-                value => body.insert(name.clone(), value.clone()),
+                Value::Null => fields.shift_remove(name),
+                value => fields.insert(name.clone(), value.clone()),
             };
         }
-        let mut text = Value::Object(body).to_string().into_bytes();
-        // `model` always stands there, so that a comma may follow.
-        text.pop();
-        Self(text)
+        Self { messages: format!(r#""messages":{}"#, json!(request.messages)), fields }
     }
 
-    /// The body that asks for `samples` of `request`.
-    pub(super) fn body(&self, request: &ModelRequest, samples: &Range<u32>) -> Vec<u8> {
-        let mut end = String::new();
+    /// What asks for `samples` of `request`, without the messages.
+    pub(super) fn fields(
+        &self,
+        request: &ModelRequest,
+        samples: &Range<u32>,
+    ) -> Map<String, Value> {
+        let mut fields = self.fields.clone();
         if samples.len() > 1 {
-            let _ = write!(end, r#","n":{}"#, samples.len());
+            fields.insert("n".into(), json!(samples.len()));
         }
         if let Some(seed) = request_seed(request, samples) {
-            let _ = write!(end, r#","seed":{seed}"#);
+            fields.insert("seed".into(), json!(seed));
         }
-        end.push('}');
-        [&self.0[..], end.as_bytes()].concat()
+        fields
+    }
+
+    /// The body that holds the messages and these fields.
+    pub(super) fn body(&self, fields: Map<String, Value>) -> Vec<u8> {
+        let fields = Value::Object(fields).to_string();
+        // `model` always stands there, so that a comma may follow the messages.
+        ["{", &self.messages, ",", &fields[1..]].concat().into_bytes()
     }
 }
 
@@ -113,8 +123,9 @@ struct Choice {
     finish_reason: Option<String>,
 }
 
+/// A message, or what a stream adds to one.
 #[derive(Deserialize)]
-struct WireMessage {
+pub(super) struct WireMessage {
     #[serde(default)]
     content: Option<Content>,
     #[serde(default)]
@@ -123,15 +134,22 @@ struct WireMessage {
     reasoning: Option<String>,
 }
 
+impl WireMessage {
+    /// Text and separated thinking.
+    pub(super) fn into_parts(self) -> (Option<String>, Option<String>) {
+        (self.content.map(Content::into_text), self.reasoning_content.or(self.reasoning))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Content {
+enum Content {
     Text(String),
     Parts(Vec<Part>),
 }
 
 #[derive(Deserialize)]
-pub(super) struct Part {
+struct Part {
     #[serde(default)]
     text: Option<String>,
 }
@@ -177,9 +195,10 @@ pub(super) fn replies(bytes: &[u8]) -> Result<Vec<Reply>, Unusable> {
         let Some(message) = choice.message else {
             return Err(garbled("a choice has no `message`", bytes));
         };
+        let (content, reasoning) = message.into_parts();
         replies.push(Reply {
-            content: message.content.map(Content::into_text),
-            reasoning: message.reasoning_content.or(message.reasoning),
+            content,
+            reasoning,
             finish_reason: choice.finish_reason,
             model: body.model.clone(),
             ..Reply::default()
@@ -205,7 +224,7 @@ pub(super) fn models(bytes: &[u8]) -> Result<Vec<String>, Unusable> {
 }
 
 impl Content {
-    pub(super) fn into_text(self) -> String {
+    fn into_text(self) -> String {
         match self {
             Self::Text(text) => text,
             Self::Parts(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
@@ -278,7 +297,8 @@ mod tests {
     }
 
     fn body(request: &ModelRequest, samples: &Range<u32>, extra: &Map<String, Value>) -> Vec<u8> {
-        Template::new("m", request, extra).body(request, samples)
+        let template = Template::new("m", request, extra);
+        template.body(template.fields(request, samples))
     }
 
     #[test]
